@@ -1,0 +1,138 @@
+"""Run a program into a tensor: laws become backend jobs, whole tensors are computed and copied. Knows tensors, no modules."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from . import _laws as laws
+from ._programs import Blocks, Given, Made, Program
+from ._regions import Region, flat_boxes, law_jobs
+from ._stream import Key
+from .backends import Job, fill
+
+KeyOf = Callable[[str], Key]
+"""The key of a stream by its tag."""
+
+_SHORT = 32  # elements: runs of memory shorter than this are drawn into a contiguous tensor and copied
+
+
+class Batch:
+    """Fills waiting to run together, so that many small tensors cost few backend calls."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+        self._copies: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region | None = None) -> None:
+        """Fill ``out``, which holds ``region`` of the tensor that the program describes (the whole of it unless said)."""
+        self._add(out, program, key_of, region or Region.whole(tuple(out.shape)), None)
+
+    def add_flat(self, out: Tensor, program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int) -> None:
+        """Fill the 1-D ``out`` with the elements from flat index ``start`` of a tensor of ``shape``."""
+        if isinstance(program, (laws.Constant, laws.Uniform, laws.Normal, laws.TruncNormal)) and not out.is_complex():
+            if isinstance(program, laws.Constant):
+                out.fill_(program.value)
+            else:
+                self._jobs.append(Job(out, program, key_of("values"), start))
+            return
+        for region, low, high in flat_boxes(shape, start, start + out.numel()):
+            view = out[low - start : high - start].view(region.local_shape)
+            self._add(view, program, key_of, region, None)
+
+    def run(self) -> None:
+        """Draw everything that was added."""
+        fill(self._jobs)
+        for out, drawn in self._copies:
+            out.copy_(drawn)
+        self._jobs, self._copies = [], []
+
+    def _add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region, block: Region | None) -> None:
+        if out.numel() == 0:
+            return
+        if isinstance(program, Blocks):
+            self._add_blocks(out, program, key_of, region, block)
+        elif isinstance(program, Given):
+            _copy_part(out, program.values, region, block)
+        elif isinstance(program, Made):
+            _copy_part(out, make(program, key_of, block or Region.whole(region.shape)), region, block)
+        elif isinstance(program, laws.Constant):
+            out.fill_(program.value)
+        elif out.is_complex():
+            real = Region((*region.shape, 2), (*region.runs, ((0, 2),)))
+            self._add_law(torch.view_as_real(out), program.part_of_complex(), key_of("values"), real)
+        else:
+            self._add_law(out, program, key_of("values"), region)
+
+    def _add_blocks(self, out: Tensor, program: Blocks, key_of: KeyOf, region: Region, block: Region | None) -> None:
+        low, extent = block.runs[program.axis][0] if block else (0, region.shape[program.axis])
+        sizes = [low, *(size for size, _ in program.parts), region.shape[program.axis] - low - extent]
+        box = block or Region.whole(region.shape)
+        for piece, local, length, part in region.split(program.axis, sizes):
+            start = sum(sizes[:piece])
+            inner = Region(region.shape, (*box.runs[: program.axis], ((start, sizes[piece]),), *box.runs[program.axis + 1 :]))
+            self._add(out.narrow(program.axis, local, length), program.parts[piece - 1][1], key_of, part, inner)
+
+    def _add_law(self, out: Tensor, law: laws.Law, key: Key, region: Region) -> None:
+        if region.is_whole and not out.is_contiguous() and _memory_run(out) < _SHORT:
+            drawn = torch.empty(out.shape, dtype=out.dtype, device=out.device)
+            self._copies.append((out, drawn))
+            out = drawn
+        self._jobs.extend(law_jobs(out, region, law, key))
+
+
+def values(program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int, stop: int) -> Tensor:
+    """Elements ``start … stop`` (flat) of the tensor that a program describes, as 1-D fp32."""
+    out = torch.empty(max(stop - start, 0))
+    batch = Batch()
+    batch.add_flat(out, program, key_of, shape, start)
+    batch.run()
+    return out
+
+
+def make(program: Made, key_of: KeyOf, block: Region) -> Tensor:
+    """The whole block of a ``Made`` program, on the CPU, in one thread."""
+
+    def draw(law: laws.Law, tag: str) -> Tensor:
+        out = torch.empty(block.local_shape, device="cpu")
+        fill(list(law_jobs(out, block, law, key_of(tag))))
+        return out
+
+    with torch.no_grad(), one_thread():
+        return program.maker.make(block.local_shape, program.layout, draw)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """LAPACK and reductions give other bits on other thread counts: they run on one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _copy_part(out: Tensor, values: Tensor, region: Region, block: Region | None) -> None:
+    """Copy into ``out`` the elements of ``region`` from a block's values; rounded to fp32 first where ``out`` is lower."""
+    if values.dtype == torch.float64 and out.dtype != torch.float64 and not out.is_complex() and out.is_floating_point():
+        values = values.float()
+    low = [runs[0][0] for runs in block.runs] if block else [0] * values.dim()
+    for offset, view in region.boxes(out):
+        part = values
+        for axis, (place, size) in enumerate(zip(offset, view.shape, strict=True)):
+            part = part.narrow(axis, place - low[axis], size)
+        view.copy_(part)
+
+
+def _memory_run(out: Tensor) -> int:
+    """How many elements lie side by side in memory in logical order, at the end of a non-contiguous tensor."""
+    run = 1
+    for size, stride in zip(reversed(out.shape), reversed(out.stride()), strict=True):
+        if size != 1 and stride != run:
+            break
+        run *= size
+    return run

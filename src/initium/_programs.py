@@ -1,0 +1,104 @@
+"""Programs: what fills one whole tensor, as frozen data.
+
+A program is a law (elementwise: any part can be drawn alone), ``Blocks`` of programs packed along an axis, a ``Made`` tensor (computed
+whole from draws), or ``Given`` values. ``_execute.py`` runs them; nothing here touches a tensor's memory except ``Maker.make``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from . import _laws as laws
+from ._fans import Layout
+
+Draw = Callable[[laws.Law, str], Tensor]
+"""draw(law, tag): fp32 values of the block's own addresses, in the block's shape, on the CPU."""
+
+
+class Maker(Protocol):
+    """An initializer that computes its tensor whole."""
+
+    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
+        """The block's values, fp64 or fp32, on the CPU."""
+        ...
+
+    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
+        """Mean and std over the block's elements."""
+        ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """A block computed whole by ``maker``: exact to 1e-6 everywhere rather than to the bit where ``exact`` is False."""
+
+    maker: Maker
+    layout: Layout
+    mean: float
+    std: float
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Programs packed along ``axis``: ``parts`` are (size, program), sizes adding up to the axis."""
+
+    axis: int
+    parts: tuple[tuple[int, Program], ...]
+
+    @property
+    def mean(self) -> float:
+        return _mixed(self.parts)[0]
+
+    @property
+    def std(self) -> float:
+        return _mixed(self.parts)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Values that are there already, in the tensor's shape."""
+
+    values: Tensor = field(repr=False)
+
+    @property
+    def mean(self) -> float | None:
+        return float(self.values.double().mean()) if self._measurable else None
+
+    @property
+    def std(self) -> float | None:
+        return float(self.values.double().std(correction=0)) if self._measurable else None
+
+    @property
+    def _measurable(self) -> bool:
+        return self.values.numel() > 0 and self.values.is_floating_point() and not self.values.is_meta
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Given) and self.values.shape == other.values.shape and bool((self.values == other.values).all())
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.values.shape), self.values.dtype))
+
+
+Program = laws.Law | Made | Blocks | Given
+
+
+def _mixed(parts: tuple[tuple[int, Any], ...]) -> tuple[float, float]:
+    """Mean and std of the union of the parts."""
+    total = sum(size for size, _ in parts)
+    mean = sum(size * program.mean for size, program in parts) / total
+    square = sum(size * (program.std**2 + abs(program.mean) ** 2) for size, program in parts) / total
+    return mean, math.sqrt(max(square - abs(mean) ** 2, 0.0))
+
+
+def packed(axis: int, parts: list[tuple[int, Program]]) -> Program:
+    """``Blocks``, or the one law that all parts share; parts of size 0 fall away."""
+    parts = [(size, program) for size, program in parts if size > 0]
+    first = parts[0][1]
+    if len(parts) == 1 or (isinstance(first, laws.Law) and all(program == first for _, program in parts)):
+        return first
+    return Blocks(axis, tuple(parts))

@@ -1,0 +1,43 @@
+"""What a backend is: something that fills rows of real floating tensors with a law's values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from .._laws import Law
+from .._stream import Key
+
+
+class Job(NamedTuple):
+    """One fill: element (r, c) of ``out`` gets the value of address ``start + r · stride + c``.
+
+    Args:
+        out: a real floating tensor of 1 or 2 dimensions, with memory behind it; any strides.
+        law: what to draw; never a Constant of another kind than ``out`` holds.
+        key: the stream.
+        start: the address (flat index in the whole tensor) of the first element, ≥ 0.
+        stride: addresses from one row to the next; 0 for a 1-D ``out``.
+    """
+
+    out: Tensor
+    law: Law
+    key: Key
+    start: int = 0
+    stride: int = 0
+
+
+class Backend(Protocol):
+    """Fills jobs. All backends give the same bits; they differ in speed and in the devices they serve."""
+
+    name: str
+
+    def serves(self, tensor: Tensor) -> bool:
+        """Whether it can write this tensor."""
+        ...
+
+    def fill(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs; their outputs do not overlap."""
+        ...

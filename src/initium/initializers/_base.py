@@ -1,0 +1,149 @@
+"""Initializer: what one tensor gets, as a frozen value. Adding one is a file here and a test; the registry finds it by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from .. import _laws as laws
+from .._errors import ArgumentError, ArgumentTypeError, nearest
+from .._expressions import Expression
+from .._fans import Layout
+from .._programs import Made, Maker, Program, packed
+
+Number = float | int | str | Expression
+"""A number, or an expression of ``fan_in``, ``fan_out``, ``depth``, … as text: ``"0.02 / sqrt(2 * depth)"``."""
+
+
+class Initializer:
+    """Base of all initializers: frozen dataclasses whose fields are the arguments a user writes.
+
+    A subclass says ``name`` (its word in text recipes), ``law_for`` when it is elementwise, and ``make`` and ``moments`` when it needs
+    the whole tensor.
+    """
+
+    name: ClassVar[str] = ""
+    exact: ClassVar[bool] = True  # False: goes through LAPACK or a reduction, so promised to 1e-6 rather than to the bit
+    _registry: ClassVar[dict[str, type[Initializer]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            known = Initializer._registry.get(cls.name)
+            if known is not None and known.__qualname__ != cls.__qualname__:
+                raise ArgumentError(f"two initializers are called {cls.name!r}: {known.__qualname__} and {cls.__qualname__}")
+            Initializer._registry[cls.name] = cls
+
+    def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
+        """The law of one logical weight of this shape."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither law_for nor make")
+
+    def program(self, shape: tuple[int, ...], layout: Layout) -> Program:
+        """What fills a tensor of this shape and layout: packed weights each by themselves, padding rows zero."""
+        if not shape or 0 in shape:
+            return laws.Constant(0.0) if 0 in shape else self._block(shape, layout)
+        parts: list[tuple[int, Program]] = [
+            (block[layout.block_axis] if shape else 1, self._block(block, layout)) for block in layout.block_shapes(shape)
+        ]
+        return _with_zero_rows(packed(layout.block_axis, parts), shape, layout)
+
+    def _block(self, shape: tuple[int, ...], layout: Layout) -> Program:
+        if not hasattr(self, "make"):
+            return self.law_for(shape, layout)
+        maker = cast(Maker, self)
+        lone = dataclasses.replace(layout, blocks=(), block_names=(), zero_rows=())
+        mean, std = maker.moments(shape, lone)
+        return Made(maker, lone, mean, std, self.exact)
+
+    def bound(self, names: dict[str, float]) -> Initializer:
+        """This initializer with its expressions worked out."""
+        changes = {
+            field.name: value.evaluate(names)
+            for field in dataclasses.fields(cast(Any, self))
+            if isinstance(value := getattr(self, field.name), Expression)
+        }
+        return cast(Initializer, dataclasses.replace(cast(Any, self), **changes)) if changes else self
+
+    def __call__(
+        self,
+        *shape: int | tuple[int, ...],
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """A new tensor of this shape, keyed from torch's generator: ``Normal(std=.02)(3, 4)``."""
+        from .._dropin import fill_by_generator
+
+        sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        tensor = torch.empty(cast(Any, sizes), dtype=dtype, device=device)
+        return fill_by_generator(tensor, self, generator=generator)
+
+    def __str__(self) -> str:
+        """As the plan shows it: the name and the arguments that differ from their defaults."""
+        shown = []
+        for field in dataclasses.fields(cast(Any, self)):
+            value = getattr(self, field.name)
+            if value != field.default:
+                text = f"{value:.6g}" if isinstance(value, float) else str(value)
+                shown.append(f"{field.name}={text}")
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
+
+
+def _with_zero_rows(program: Program, shape: tuple[int, ...], layout: Layout) -> Program:
+    if not layout.zero_rows or isinstance(program, laws.Constant):
+        return program
+    parts: list[tuple[int, Program]] = []
+    row = 0
+    for zero in sorted(layout.zero_rows):
+        parts += [(zero - row, program), (1, laws.Constant(0.0))]
+        row = zero + 1
+    return packed(0, [*parts, (shape[0] - row, program)])
+
+
+def as_number(value: Number, what: str, owner: str) -> float | Expression:
+    """A field's number: text becomes an ``Expression``, anything else must be a real number."""
+    if isinstance(value, str):
+        return Expression(value)
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f"{owner} expects a number for {what}, got {value!r}")
+    return value
+
+
+def initializer_class(name: str) -> type[Initializer]:
+    """The initializer of that name; entry points ``initium.initializers`` count."""
+    from .._plugins import load
+
+    load("initium.initializers")
+    found = Initializer._registry.get(name.lower())
+    if found is None:
+        raise ArgumentError(
+            f"no initializer is called {name!r}.{nearest(name, Initializer._registry)} Known: {', '.join(sorted(Initializer._registry))}"
+        )
+    return found
+
+
+def as_initializer(value: object) -> Initializer:
+    """What a rule was given: an Initializer; a number (its ``Constant``); a name (``"xavier_normal"``); a tensor (its ``Values``)."""
+    from .constant import Constant
+    from .values import Values
+
+    if isinstance(value, Initializer):
+        return value
+    if isinstance(value, type) and issubclass(value, Initializer):
+        return value()
+    if isinstance(value, bool):
+        raise ArgumentTypeError(f"an initializer is expected, got {value}: write {int(value)} for the constant")
+    if isinstance(value, (int, float, complex)):
+        return Constant(value)
+    if isinstance(value, str):
+        return initializer_class(value)()
+    if isinstance(value, Tensor):
+        return Values(value)
+    raise ArgumentTypeError(
+        f"an initializer is expected, got {type(value).__name__}: write Normal(std=0.02), a number, or a name such as 'xavier_normal'"
+    )

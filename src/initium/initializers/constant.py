@@ -1,0 +1,69 @@
+"""Constant: every element the same."""
+
+from __future__ import annotations
+
+import cmath
+from dataclasses import dataclass
+
+from .. import _laws as laws
+from .._errors import ArgumentError
+from .._expressions import Expression
+from .._fans import Layout
+from ._base import Initializer, Number, as_number
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """Every element is ``value``, written in the tensor's own dtype (no fp32 on the way).
+
+    Args:
+        value: a number, or an expression as text.
+
+    Example:
+        >>> Constant(0.5)(2)
+        tensor([0.5000, 0.5000])
+    """
+
+    name = "constant"
+
+    value: Number | complex = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, complex):
+            if not cmath.isfinite(self.value):
+                raise ArgumentError(f"constant expects a finite value, got {self.value}")
+            return
+        object.__setattr__(self, "value", as_number(self.value, "value", "constant"))
+
+    def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
+        assert not isinstance(self.value, (str, Expression))
+        return laws.Constant(self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value:g}" if isinstance(self.value, (int, float)) else str(self.value)
+
+
+@dataclass(frozen=True)
+class Zeros(Constant):
+    """Every element 0.
+
+    Example:
+        >>> Zeros()(2)
+        tensor([0., 0.])
+    """
+
+    name = "zeros"
+
+
+@dataclass(frozen=True)
+class Ones(Constant):
+    """Every element 1.
+
+    Example:
+        >>> Ones()(2)
+        tensor([1., 1.])
+    """
+
+    name = "ones"
+
+    value: Number | complex = 1.0

@@ -1,0 +1,50 @@
+"""Eye: the identity map."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from .._errors import ArgumentError
+from .._fans import Layout
+from .._programs import Draw
+from ._base import Initializer, Number, as_number
+
+
+@dataclass(frozen=True)
+class Eye(Initializer):
+    """w[i, i] = gain, everything else 0, for a matrix of any two sizes.
+
+    Args:
+        gain: the value on the diagonal.
+
+    Raises:
+        ArgumentError: not 2 dimensions.
+
+    Example:
+        >>> Eye()(2, 3)
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
+
+    Source: Le et al. 2015 (1504.00941) for recurrent weights.
+    """
+
+    name = "eye"
+
+    gain: Number = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gain", as_number(self.gain, "gain", "eye"))
+
+    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
+        if len(shape) != 2:
+            raise ArgumentError("Only tensors with 2 dimensions are supported")
+        share, gain = min(shape) / math.prod(shape), cast(float, self.gain)
+        return share * gain, abs(gain) * math.sqrt(share - share**2)
+
+    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
+        return torch.eye(*shape, dtype=torch.float64) * cast(float, self.gain)

@@ -1,0 +1,31 @@
+"""Keep and Reset: leave a tensor as its constructor left it, or as its class sets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._base import Initializer
+
+
+@dataclass(frozen=True)
+class Keep(Initializer):
+    """Claim a tensor and leave it as it is: loaded, or as constructed. The plan says so, and that the seed does not fix it.
+
+    Example:
+        >>> str(Keep())
+        'keep'
+    """
+
+    name = "keep"
+
+
+@dataclass(frozen=True)
+class Reset(Initializer):
+    """The constant that the tensor's module sets itself (norm weights 1, running means 0, …); kept where it sets none.
+
+    Example:
+        >>> str(Reset())
+        'reset'
+    """
+
+    name = "reset"

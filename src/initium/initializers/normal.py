@@ -1,0 +1,47 @@
+"""Normal: independent Gaussian elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from .. import _laws as laws
+from .._expressions import Expression
+from .._fans import Layout
+from ._base import Initializer, Number, as_number
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """N(mean, std²), each element by itself.
+
+    w = z · std + mean, z standard normal by its quantile (max abs error 7.4e-7, |z| ≤ 6.23).
+
+    Args:
+        std: standard deviation, ≥ 0; a number or an expression such as ``"0.02 / sqrt(2 * depth)"``.
+        mean: any finite number.
+
+    Raises:
+        ArgumentError: std < 0 or NaN.
+
+    Example:
+        >>> w = Normal(std=0.02)(256, 256)
+        >>> abs(float(w.std()) - 0.02) < 2e-4
+        True
+
+    Differs from torch: elements are addressed one by one, so a part of the tensor can be drawn alone.
+    """
+
+    name = "normal"
+
+    std: Number = 1.0
+    mean: Number = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("std", "mean"):
+            object.__setattr__(self, field, as_number(getattr(self, field), field, "normal"))
+        if not isinstance(self.std, Expression) and not isinstance(self.mean, Expression):
+            self.law_for((), Layout())
+
+    def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
+        return laws.Normal(cast(float, self.mean), cast(float, self.std))
