@@ -1,0 +1,80 @@
+"""initium: weight initialisation for PyTorch. Say what every parameter gets, see it before it happens, get the same numbers everywhere."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import init as init
+    from ._apply import initialize as initialize
+    from ._declare import declare as declare
+    from ._declare import declaring as declaring
+    from ._errors import InitiumError as InitiumError
+    from ._fans import Layout as Layout
+    from ._layouts import module as module
+    from ._plan import Entry as Entry
+    from ._plan import Plan as Plan
+    from ._planner import plan as plan
+    from ._recipe import Recipe as Recipe
+    from ._recipe import named as named
+    from ._recipe import recipe as recipe
+    from ._rules import Rule as Rule
+    from .initializers import ClassDefault as ClassDefault
+    from .initializers import Constant as Constant
+    from .initializers import Dirac as Dirac
+    from .initializers import Eye as Eye
+    from .initializers import Initializer as Initializer
+    from .initializers import KaimingNormal as KaimingNormal
+    from .initializers import KaimingUniform as KaimingUniform
+    from .initializers import Keep as Keep
+    from .initializers import LecunNormal as LecunNormal
+    from .initializers import LecunUniform as LecunUniform
+    from .initializers import Normal as Normal
+    from .initializers import Ones as Ones
+    from .initializers import Orthogonal as Orthogonal
+    from .initializers import Reset as Reset
+    from .initializers import Sparse as Sparse
+    from .initializers import TruncNormal as TruncNormal
+    from .initializers import Uniform as Uniform
+    from .initializers import Values as Values
+    from .initializers import VarianceScaling as VarianceScaling
+    from .initializers import XavierNormal as XavierNormal
+    from .initializers import XavierUniform as XavierUniform
+    from .initializers import Zeros as Zeros
+
+__version__ = "0.1.0"
+
+# name -> the module it lives in; loaded when asked for, so that `import initium` is cheap
+_HOMES = {
+    "_apply": ["initialize"],
+    "_declare": ["declare", "declaring"],
+    "_errors": ["InitiumError"],
+    "_fans": ["Layout"],
+    "_layouts": ["module"],
+    "_plan": ["Entry", "Plan"],
+    "_planner": ["plan"],
+    "_recipe": ["Recipe", "named", "recipe"],
+    "_rules": ["Rule"],
+    "init": [],
+    "initializers": [
+        *("ClassDefault", "Constant", "Dirac", "Eye", "Initializer", "KaimingNormal", "KaimingUniform", "Keep"),
+        *("LecunNormal", "LecunUniform", "Normal", "Ones", "Orthogonal", "Reset", "Sparse", "TruncNormal", "Uniform"),
+        *("Values", "VarianceScaling", "XavierNormal", "XavierUniform", "Zeros"),
+    ],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted([*_HOME_OF, "init"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name == "init":
+        return importlib.import_module(".init", __name__)
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'initium' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

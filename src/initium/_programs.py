@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -22,6 +22,8 @@ Draw = Callable[[laws.Law, str], Tensor]
 
 class Maker(Protocol):
     """An initializer that computes its tensor whole."""
+
+    random: ClassVar[bool]
 
     def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
         """The block's values, fp64 or fp32, on the CPU."""
@@ -102,3 +104,12 @@ def packed(axis: int, parts: list[tuple[int, Program]]) -> Program:
     if len(parts) == 1 or (isinstance(first, laws.Law) and all(program == first for _, program in parts)):
         return first
     return Blocks(axis, tuple(parts))
+
+
+def is_random(program: Program) -> bool:
+    """Whether anything in it is drawn."""
+    if isinstance(program, Blocks):
+        return any(is_random(part) for _, part in program.parts)
+    if isinstance(program, Made):
+        return program.maker.random
+    return not isinstance(program, (laws.Constant, Given))

@@ -10,27 +10,44 @@ from torch import Tensor
 
 from .._errors import BackendError, nearest
 from ._protocol import Backend, Job
+from .native import TARGETS, native
 from .reference import Reference
 
 _REFERENCE = Reference()
-_NAMES = ("reference", "scalar", "avx2", "avx512", "neon", "triton")
+_NAMES = ("reference", *TARGETS, "triton")
 
 
 def backend_for(tensor: Tensor) -> Backend:
     """The backend that fills this tensor."""
-    forced = os.environ.get("INITIUM_BACKEND", "").strip().lower()
-    if forced and forced not in _NAMES:
-        raise BackendError(f"INITIUM_BACKEND={forced!r} is no backend.{nearest(forced, _NAMES)} Known: {', '.join(_NAMES)}")
-    return _REFERENCE
+    fast = _fast()
+    return fast if fast is not None and fast.serves(tensor) else _REFERENCE
 
 
 def fill(jobs: Sequence[Job]) -> None:
     """Run the jobs, each on its tensor's backend, and tell autograd that the tensors have changed."""
-    by_backend: dict[str, tuple[Backend, list[Job]]] = {}
-    for job in jobs:
-        backend = backend_for(job.out)
-        by_backend.setdefault(backend.name, (backend, []))[1].append(job)
-    for backend, group in by_backend.values():
-        backend.fill(group)
-        if backend.name != _REFERENCE.name:  # a write through a pointer is unseen by autograd otherwise
-            torch.autograd.graph.increment_version([job.out for job in group])
+    fast = _fast()
+    if fast is None:
+        _REFERENCE.fill(jobs)
+        return
+    served = [job for job in jobs if fast.serves(job[0])]
+    if len(served) != len(jobs):
+        chosen = {id(job) for job in served}
+        _REFERENCE.fill([job for job in jobs if id(job) not in chosen])
+    if served:
+        fast.fill(served)
+        # a write through a pointer is unseen by autograd otherwise
+        torch.autograd.graph.increment_version([job[0] for job in served])
+
+
+def _fast() -> Backend | None:
+    """The backend to ask before the reference, which serves everything."""
+    forced = os.environ.get("INITIUM_BACKEND", "").strip().lower()
+    if not forced:
+        return native()
+    if forced == "reference":
+        return None
+    if forced in TARGETS:
+        return native(forced)
+    if forced in _NAMES:
+        raise BackendError(f"INITIUM_BACKEND={forced!r} is not part of this version of initium")
+    raise BackendError(f"INITIUM_BACKEND={forced!r} is no backend.{nearest(forced, _NAMES)} Known: {', '.join(_NAMES)}")

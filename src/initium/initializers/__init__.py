@@ -6,7 +6,7 @@ from ._base import Initializer, as_initializer, initializer_class
 from .constant import Constant, Ones, Zeros
 from .dirac import Dirac
 from .eye import Eye
-from .keep import Keep, Reset
+from .keep import ClassDefault, Keep, Reset
 from .normal import Normal
 from .orthogonal import Orthogonal
 from .sparse import Sparse
@@ -24,6 +24,7 @@ from .variance_scaling import (
 )
 
 __all__ = [
+    "ClassDefault",
     "Constant",
     "Dirac",
     "Eye",

@@ -32,6 +32,7 @@ class Dirac(Initializer):
     """
 
     name = "dirac"
+    random = False
 
     groups: int = 0
 

@@ -34,6 +34,7 @@ class Eye(Initializer):
     """
 
     name = "eye"
+    random = False
 
     gain: Number = 1.0
 

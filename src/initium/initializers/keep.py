@@ -1,4 +1,4 @@
-"""Keep and Reset: leave a tensor as its constructor left it, or as its class sets it."""
+"""Keep, Reset, ClassDefault: leave a tensor as its constructor left it, or as its module's class sets it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ class Reset(Initializer):
     """
 
     name = "reset"
+
+
+@dataclass(frozen=True)
+class ClassDefault(Initializer):
+    """What the tensor's own module class does to it: torch's ``reset_parameters``, with torch's fans; kept where that is not known.
+
+    Example:
+        >>> str(ClassDefault())
+        'class_default'
+    """
+
+    name = "class_default"

@@ -1,0 +1,245 @@
+"""Apply: the one place that writes to a model. First match plan and model, then check everything, then write, then verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
+from ._execute import Batch
+from ._inventory import Inventory, Slot, inventory
+from ._patterns import is_literal, matches
+from ._plan import Plan, Row, redecided
+from ._planner import decide, seed_or_drawn
+from ._recipe import Recipe, recipe
+from ._rules import Rule
+from ._sharded import located
+from ._tensors import why_not_writable
+
+Only = str | Iterable[str] | None
+Rename = Mapping[str, str] | Callable[[str], str] | None
+
+
+class _Write(NamedTuple):
+    """A tensor of the model, and the plan's row whose values it gets."""
+
+    slot: Slot
+    row: Row
+    source: Row  # the row itself, or the one it is tied to
+
+
+def initialize(
+    model: nn.Module,
+    rules: str | Recipe | Rule | Iterable[Rule] | None = None,
+    *,
+    seed: int | None = None,
+    only: Only = None,
+    prefix: str = "",
+) -> Plan:
+    """Plan a recipe on a model, check it, and write it in place.
+
+    Args:
+        model: a model with memory (not on meta).
+        rules: a recipe, its name or file, or rules; ``"torch"`` for what each module's class does.
+        seed: as ``torch.manual_seed`` takes it; None draws one from torch's generator, and the plan shows it.
+        only: names or globs; nothing else is touched.
+        prefix: what goes before every name.
+
+    Returns:
+        The plan that was applied.
+
+    Raises:
+        RuleError: the recipe does not fit. WriteError: a tensor cannot be written. The model is then left as it was.
+
+    Example:
+        >>> model = nn.Linear(64, 32)
+        >>> initialize(model, "he", seed=0)["bias"].kind
+        'constant'
+    """
+    if rules is None:
+        raise ArgumentError(
+            "initialize needs a recipe: 'torch' for what each module's own class does, 'he', 'xavier', …; "
+            "for the model's own initialisation use initium.build(constructor, …, seed=0)"
+        )
+    chosen = recipe(rules)  # type: ignore[arg-type]
+    inv = inventory(model)
+    names = [prefix + slot.name for slot in inv.slots]
+    selected = None if only is None else _selected(only, names, {slot.key: n for slot, n in zip(inv.slots, names, strict=True)})
+    plan = decide(inv, chosen, seed_or_drawn(seed), prefix, selected)
+    return _apply(plan, inv, selected, prefix, None, part=False)
+
+
+def apply(plan: Plan, model: nn.Module, *, only: Only = None, prefix: str = "", rename: Rename = None, part: bool = False) -> Plan:
+    """See ``Plan.apply``."""
+    inv = inventory(model)
+    if not prefix and plan.prefix and not any(slot.name in plan for slot in inv.slots):
+        prefix = plan.prefix
+    selected = None if only is None else _selected(only, list(plan), {row.key: row.name for row in plan.rows()})
+    return _apply(plan, inv, selected, prefix, rename, part)
+
+
+def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: str, rename: Rename, part: bool) -> Plan:
+    writes = _matched(plan, inv, selected, prefix, rename, part)
+    _check(writes)
+    notes = _write_computed(plan, [write for write in writes if write.slot.computed is not None])
+    batch = Batch()
+    for write in writes:
+        program = write.source.decision.program
+        if program is not None and write.slot.computed is None:
+            local, region = located(write.slot.tensor)
+            batch.add(local, program, plan.key_of(write.source.name), region)
+    with torch.no_grad():
+        batch.run()
+    _tie_again(writes)
+    return plan.with_rows([redecided(row, note=notes[row.name]) if row.name in notes else row for row in plan.rows()]) if notes else plan
+
+
+def _selected(only: Only, names: list[str], keys: Mapping[str, str]) -> frozenset[str]:
+    """The names that ``only`` means: names, globs, or state_dict keys."""
+    assert only is not None
+    found: set[str] = set()
+    for pattern in [only] if isinstance(only, str) else only:
+        hits = {name for name in names if matches(pattern, name)} or {keys[pattern] for _ in [0] if pattern in keys}
+        if not hits:
+            close = nearest(pattern, names) if is_literal(pattern) else ""
+            raise ArgumentError(f"only={pattern!r} matches no tensor.{close}")
+        found |= hits
+    return frozenset(found)
+
+
+def _matched(
+    plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: str, rename: Rename, part: bool
+) -> list[_Write]:
+    """Which tensor of the model gets which row's values."""
+    rows = {row.name: row for row in plan.rows()}
+    writes: list[_Write] = []
+    met: set[str] = set()
+    strange: list[str] = []
+    for slot in inv.slots:
+        name = _renamed(prefix + slot.name, rename)
+        row = rows.get(name)
+        if row is None:
+            if selected is None and not slot.is_buffer and slot.derived_from is None:
+                strange.append(name)
+            continue
+        met.add(name)
+        if row.related is not None and row.decision.kind == "tied":
+            met.add(row.related) if slot.tied_to is not None else None
+        if selected is not None and name not in selected:
+            continue
+        source = rows[row.related] if row.decision.kind == "tied" and row.related in rows else row
+        if slot.tied_to is not None and (selected is None or _renamed(prefix + slot.tied_to, rename) in selected):
+            continue  # written under its first name
+        writes.append(_Write(slot, row, source))
+    if strange:
+        raise PlanError(
+            f"the model has {len(strange)} parameters that the plan does not know:\n{listing(strange)}\n"
+            f"make the plan from this model, or say prefix= or rename= if it is a part of a larger one"
+        )
+    lacking = [name for name in (rows if selected is None else selected) if name not in met and rows[name].decision.kind != "derived"]
+    if lacking and not part:
+        raise PlanError(
+            f"the plan has {len(lacking)} tensors that the model lacks:\n{listing(lacking)}\n"
+            f"if the model is meant to hold a part of them only, say part=True"
+        )
+    return writes
+
+
+def _renamed(name: str, rename: Rename) -> str:
+    if rename is None:
+        return name
+    return rename(name) if callable(rename) else rename.get(name, name)
+
+
+def _check(writes: list[_Write]) -> None:
+    """Everything that can be wrong, before anything is written."""
+    for slot, row, source in writes:
+        decision, tensor = source.decision, slot.tensor
+        if tuple(tensor.shape) != decision.shape:
+            if tensor.numel() == 0:
+                raise WriteError(
+                    f"{row.name} has 0 elements here and shape {decision.shape} in the plan: a placeholder of a sharded parameter (ZeRO-3); "
+                    f"gather it first (deepspeed.zero.GatheredParameters), or initialise before sharding"
+                )
+            raise PlanError(f"{row.name} has shape {tuple(tensor.shape)} in the model and {decision.shape} in the plan")
+    lost = [row.name for slot, row, source in writes if source.decision.kind == "kept" and (source.decision.on_meta or slot.tensor.is_meta)]
+    if lost:
+        raise WriteError(
+            f"{len(lost)} tensors are to be kept as constructed, but the model that was planned is on meta and never had their values:\n"
+            f"{listing(lost)}\ngive them a rule, or let initium.build run the constructor for real"
+        )
+    undefined = [row.name for _, row, source in writes if source.decision.kind == "undefined"]
+    if undefined:
+        raise PlanError(
+            f"nobody ever fills {len(undefined)} tensors:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
+        )
+    for slot, row, source in writes:
+        if source.decision.program is None:
+            continue
+        tensors = [slot.tensor] if slot.computed is None else [_get(slot.module, name) for name in slot.computed.originals]
+        for tensor in tensors:
+            reason = why_not_writable(tensor)
+            if reason:
+                raise WriteError(f"{row.name} cannot be written: {reason}")
+
+
+def _write_computed(plan: Plan, writes: list[_Write]) -> dict[str, str]:
+    """Write computed weights through their originals and compare what the forward pass will use; undone as a whole on an error."""
+    saved: list[tuple[Tensor, Tensor]] = []
+    notes: dict[str, str] = {}
+    try:
+        for slot, row, source in writes:
+            program, computed = source.decision.program, slot.computed
+            if program is None or computed is None:
+                continue
+            with torch.no_grad():
+                saved += [(t, t.detach().clone()) for t in (_get(slot.module, name) for name in computed.originals)]
+                value = torch.empty(slot.shape, dtype=slot.dtype, device=slot.tensor.device)
+                batch = Batch()
+                batch.add(value, program, plan.key_of(source.name))
+                batch.run()
+                computed.write(value)
+                notes.update(_compared(row.name, slot, value, computed.read()))
+    except BaseException:
+        with torch.no_grad():
+            for tensor, before in saved:
+                tensor.copy_(before)
+        raise
+    return notes
+
+
+def _compared(name: str, slot: Slot, value: Tensor, forward: Tensor) -> dict[str, str]:
+    scale = float(value.abs().max()) if value.numel() else 0.0
+    gap = float((forward - value).abs().max()) if value.numel() else 0.0
+    if gap <= 1e-5 * scale:
+        return {}
+    if torch.equal(forward, slot.tensor):
+        raise WriteError(
+            f"{name} is parametrised, and writing it changed nothing in the forward pass: initialise before registering the parametrization"
+        )
+    return {name: f"the forward pass sees std {float(forward.double().std()):.6g}: the parametrization changes what is written"}
+
+
+def _tie_again(writes: list[_Write]) -> None:
+    """Plain tensors that the plan ties and a device move has untied become one again."""
+    by_name = {write.row.name: write.slot for write in writes}
+    for slot, row, source in writes:
+        first = by_name.get(source.name)
+        if source is row or first is None or first.tensor is slot.tensor:
+            continue
+        if type(slot.tensor) is type(first.tensor) is nn.Parameter and slot.tensor.device == first.tensor.device:
+            slot.module._parameters[slot.local] = first.tensor
+
+
+def _get(module: nn.Module, path: str) -> Tensor:
+    """The tensor of that dotted name below a module."""
+    *parents, local = path.split(".")
+    owner = module.get_submodule(".".join(parents)) if parents else module
+    tensor = owner._parameters.get(local)
+    if tensor is None:
+        tensor = owner._buffers[local]
+    assert tensor is not None
+    return tensor

@@ -1,0 +1,342 @@
+"""Plan and Entry: what every tensor of a model gets, as frozen data. A plan knows no devices and touches no model by itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ._errors import PlanError, nearest
+from ._programs import Program, is_random
+from ._stream import STREAM_VERSION, Key, checked_seed, derive_key
+from .initializers import Initializer
+
+if TYPE_CHECKING:
+    from ._diff import Diff
+
+KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a tensor gets and why: shared by all tensors that look alike.
+
+    Args:
+        shape, dtype: of the whole tensor.
+        kind: ``drawn``, ``constant``, ``derived``, ``kept``, ``tied`` or ``undefined``.
+        initializer: what the rule says, expressions worked out; None where nothing is written.
+        program: the same with every number worked out: what a backend runs.
+        fan_in, fan_out: of one logical weight.
+        role: of the tensor in its module.
+        rule: the rule that won, in words.
+        overridden: the rules it won over.
+        source: ``file:line`` of the rule, or ``file:line function`` of the captured code.
+        note: what else there is to know.
+        on_meta: the model that was planned had no memory here.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    kind: str
+    initializer: Initializer | None = None
+    program: Program | None = None
+    fan_in: int | None = None
+    fan_out: int | None = None
+    role: str = "parameter"
+    rule: str = ""
+    overridden: tuple[str, ...] = ()
+    source: str = ""
+    note: str = ""
+    on_meta: bool = False
+
+    @property
+    def mean(self) -> float | None:
+        return _real(self.program.mean) if self.program is not None else None
+
+    @property
+    def std(self) -> float | None:
+        return _real(self.program.std) if self.program is not None else None
+
+
+class Row(NamedTuple):
+    """One tensor of a plan: what is its own, and what it shares."""
+
+    name: str
+    key: str
+    decision: Decision
+    related: str | None = None  # the name it is tied to or derived from
+    is_buffer: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a plan, with every number worked out. The fields are those of ``Decision``, and the tensor's names.
+
+    Args:
+        name: canonical full name; the stream's and the patterns'.
+        key: the model's own state_dict key.
+        tied_to: the first name of the same tensor.
+        derived_from: the logical weight this original belongs to.
+    """
+
+    name: str
+    key: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    kind: str
+    initializer: Initializer | None
+    mean: float | None
+    std: float | None
+    fan_in: int | None
+    fan_out: int | None
+    role: str
+    rule: str
+    source: str
+    tied_to: str | None
+    derived_from: str | None
+    overridden: tuple[str, ...]
+    note: str
+    is_buffer: bool
+    program: Program | None
+
+    @classmethod
+    def of(cls, row: Row) -> Entry:
+        d = row.decision
+        return cls(
+            name=row.name,
+            key=row.key,
+            shape=d.shape,
+            dtype=d.dtype,
+            kind=d.kind,
+            initializer=d.initializer,
+            mean=d.mean,
+            std=d.std,
+            fan_in=d.fan_in,
+            fan_out=d.fan_out,
+            role=d.role,
+            rule=d.rule,
+            source=d.source,
+            tied_to=row.related if d.kind == "tied" else None,
+            derived_from=row.related if d.kind == "derived" else None,
+            overridden=d.overridden,
+            note=d.note,
+            is_buffer=row.is_buffer,
+            program=d.program,
+        )
+
+
+class Plan(Mapping[str, Entry]):
+    """A mapping from canonical full name to Entry, in the model's order, with one seed.
+
+    Made by ``initium.plan`` or ``initium.capture``, or read by ``Plan.load``.
+    """
+
+    def __init__(self, rows: Iterable[Row], seed: int, *, recipe: str = "", prefix: str = "", notes: Sequence[str] = ()) -> None:
+        self._rows = {row.name: row for row in rows}
+        self._seed = checked_seed(seed)
+        self._recipe, self._prefix, self._notes = recipe, prefix, tuple(notes)
+
+    @property
+    def seed(self) -> int:
+        """The seed, in [0, 2**64)."""
+        return self._seed
+
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe it was made from, "" for a nameless one."""
+        return self._recipe
+
+    @property
+    def prefix(self) -> str:
+        """What stands before every name of the model it was made from."""
+        return self._prefix
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to know about the whole plan."""
+        return self._notes
+
+    def __getitem__(self, name: str) -> Entry:
+        return Entry.of(self.row(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __call__(self, module: nn.Module) -> None:
+        raise PlanError("a plan is for a whole model: write plan.apply(model), not model.apply(plan)")
+
+    def row(self, name: str) -> Row:
+        """The row of a name, without building its Entry."""
+        try:
+            return self._rows[name]
+        except KeyError:
+            raise _Unknown(f"the plan has no tensor {name!r}.{nearest(name, self._rows)}") from None
+
+    def rows(self) -> Iterable[Row]:
+        """All rows, in the model's order."""
+        return self._rows.values()
+
+    def reseed(self, seed: int) -> Plan:
+        """The same decisions with other numbers."""
+        return Plan(self._rows.values(), seed, recipe=self._recipe, prefix=self._prefix, notes=self._notes)
+
+    def with_rows(self, rows: Iterable[Row], *, recipe: str | None = None, notes: Sequence[str] | None = None) -> Plan:
+        """The same seed and prefix with other rows."""
+        return Plan(
+            rows,
+            self._seed,
+            recipe=self._recipe if recipe is None else recipe,
+            prefix=self._prefix,
+            notes=self._notes if notes is None else notes,
+        )
+
+    def key_of(self, name: str) -> Callable[[str], Key]:
+        """The keys of a tensor's streams, by tag."""
+        return lambda tag: derive_key(self._seed, name, tag)
+
+    def values(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """Elements ``start … stop`` (flat indices in the whole tensor) as 1-D fp32; any place costs the same.
+
+        Args:
+            name: canonical full name.
+            start, stop: 0 ≤ start ≤ stop ≤ number of elements.
+
+        Raises:
+            PlanError: the plan does not hold the values (kept, undefined, derived), or the range is not in the tensor.
+        """
+        from ._execute import values
+
+        row = self.row(name)
+        if row.decision.kind == "tied":
+            assert row.related is not None
+            row = self.row(row.related)
+        decision = row.decision
+        if decision.program is None:
+            raise PlanError(f"{name} is {decision.kind}: the plan does not hold its values")
+        numel = 1
+        for size in decision.shape:
+            numel *= size
+        stop = numel if stop is None else stop
+        if not 0 <= start <= stop <= numel:
+            raise PlanError(f"{name} has {numel} elements: {start}:{stop} is not a range of them")
+        return values(decision.program, self.key_of(row.name), decision.shape, start, stop)
+
+    def apply(
+        self,
+        model: nn.Module,
+        only: str | Iterable[str] | None = None,
+        prefix: str = "",
+        rename: Mapping[str, str] | Callable[[str], str] | None = None,
+        part: bool = False,
+    ) -> Plan:
+        """Write the plan's values into a model, real or sharded, and return the plan.
+
+        Args:
+            model: the model that the plan was made for, or one with the same names.
+            only: names or globs; nothing else is touched.
+            prefix: what to put before every name of ``model`` (a part of the model that the plan is for).
+            rename: from the model's names to the plan's, for stages that count from 0 again.
+            part: the model holds some of the plan's tensors only, and that is meant.
+
+        Raises:
+            PlanError: model and plan do not fit. WriteError: a tensor cannot be written. The model is then left as it was.
+        """
+        from ._apply import apply
+
+        return apply(self, model, only=only, prefix=prefix, rename=rename, part=part)
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON text that reads well in a review."""
+        from ._serialize import save_plan
+
+        save_plan(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan that ``save`` wrote."""
+        from ._serialize import load_plan
+
+        return load_plan(Path(path))
+
+    def diff(self, other: Plan | nn.Module | str | Path) -> Diff:
+        """What differs between this plan and another plan, a model or a file."""
+        from ._diff import diff
+
+        return diff(self, other)
+
+    def write(self, path: str | Path, **options: Any) -> Path:
+        """Draw the plan straight to safetensors: see ``_checkpoint.write_plan`` for the options."""
+        from ._checkpoint import write_plan
+
+        return write_plan(self, path, **options)
+
+    def digest(self) -> str:
+        """A hash of the plan itself: seed, stream version, names, shapes and laws; 32 hexadecimal digits."""
+        from ._serialize import encode_plan
+
+        state = hashlib.blake2b(digest_size=16, person=b"initium/plan")
+        state.update(encode_plan(self).encode())
+        return state.hexdigest()
+
+    def table(self, width: int | None = None) -> str:
+        """The plan as a text table, equal layers grouped, fitted to ``width`` columns (the terminal's unless said)."""
+        from ._table import plan_table
+
+        return plan_table(self, width)
+
+    def _repr_html_(self) -> str:
+        from ._table import plan_html
+
+        return plan_html(self)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {kind}" for kind in KINDS if (n := sum(r.decision.kind == kind for r in self.rows())))
+        return f"<Plan seed={self._seed} stream={STREAM_VERSION}: {counts or 'no tensors'}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return self._seed == other._seed and [_essence(r) for r in self.rows()] == [_essence(r) for r in other.rows()]
+
+    def __hash__(self) -> int:
+        return hash((self._seed, tuple(self._rows)))
+
+
+class _Unknown(PlanError, KeyError):
+    """No such name: a KeyError too, so that ``Mapping.get`` and ``in`` work."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def kind_of(program: Program) -> str:
+    """``drawn`` or ``constant``."""
+    return "drawn" if is_random(program) else "constant"
+
+
+def redecided(row: Row, **changes: Any) -> Row:
+    """The row with some fields of its decision changed."""
+    return row._replace(decision=replace(row.decision, **changes))
+
+
+def _essence(row: Row) -> tuple[object, ...]:
+    """What makes two rows the same tensor with the same values; where the rule stood is not part of it."""
+    d = row.decision
+    return row.name, row.key, d.shape, d.dtype, d.kind, d.program, row.related
+
+
+def _real(value: float | complex | None) -> float | None:
+    if isinstance(value, complex):
+        return value.real if value.imag == 0 else None
+    return value

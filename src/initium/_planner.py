@@ -1,0 +1,208 @@
+"""Planning: recipe × model × seed -> plan. Decides for every tensor; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._errors import ArgumentError, RuleError
+from ._grouping import grouped
+from ._inventory import Inventory, Slot, inventory
+from ._plan import Decision, Plan, Row, kind_of
+from ._recipe import Recipe, names_for, recipe, settled
+from ._rules import Rule, unmatched
+from ._stream import checked_seed
+from ._structure import depth_of
+from ._tensors import why_not_drawable
+from .initializers import Initializer, Keep, Reset
+
+DECLARED = "_initium_declared"  # where a module keeps what declare() said of its tensors
+
+
+def plan(model: nn.Module, rules: str | Recipe | Rule | Iterable[Rule], *, seed: int | None = None, prefix: str = "") -> Plan:
+    """What every parameter and buffer of a model gets from a recipe; nothing is written.
+
+    Args:
+        model: real, sharded or on meta.
+        rules: a recipe, its name or file, or rules.
+        seed: an integer as ``torch.manual_seed`` takes; None draws 63 bits from torch's generator and shows them.
+        prefix: what goes before every name: two networks alike, or a part of a larger one.
+
+    Returns:
+        A Plan with one entry for each parameter and buffer.
+
+    Raises:
+        RuleError: a parameter that no rule claims, a rule that matches nothing, an initializer that does not fit a tensor.
+
+    Example:
+        >>> print(plan(torch.nn.Linear(3, 2), "he", seed=0)["weight"].std)
+        0.816496580927726
+    """
+    return decide(inventory(model), recipe(rules), seed_or_drawn(seed), prefix)  # type: ignore[arg-type]
+
+
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed, or 63 bits from torch's generator, as the drop-ins draw theirs."""
+    if seed is not None:
+        return checked_seed(seed)
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        raise ArgumentError("with several ranks the seed must be said, or each rank would have another: write seed=0")
+    return int(torch.empty((), dtype=torch.int64).random_())
+
+
+def decide(inv: Inventory, rules: Recipe, seed: int, prefix: str = "", only: frozenset[str] | None = None) -> Plan:
+    """The plan for an inventory; with ``only``, names outside it may be unclaimed."""
+    planner = _Planner(inv, rules, prefix)
+    rows = [planner.row(slot) for slot in inv.slots]
+    lost = [slot for slot in planner.unclaimed if only is None or prefix + slot.name in only]
+    if lost:
+        raise _unclaimed(lost, rules)
+    names = [slot.name for slot in inv.slots]
+    error = unmatched(rules.rules, planner.touched, dict(inv.modules), names)
+    if error is not None:
+        raise error
+    return Plan(rows, seed, recipe=rules.name, prefix=prefix, notes=planner.notes)
+
+
+@dataclass
+class _Planner:
+    inv: Inventory
+    rules: Recipe
+    prefix: str
+    touched: set[int] = field(default_factory=set)
+    unclaimed: list[Slot] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _decided: dict[tuple[Any, ...], Decision | None] = field(default_factory=dict)
+    _layouts: dict[int, Any] = field(default_factory=dict)  # keeps the layouts alive whose ids stand in _decided
+    _names: dict[str, float] | None = None
+    _by_name: dict[str, Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rules = self.rules.rules
+        self._free = [rule.test is not None for rule in rules]
+        self._named = [(i, rule) for i, rule in enumerate(rules) if isinstance(rule.where, str) and rule.where != "**"]
+        self._cacheable = not any(self._free)
+
+    def row(self, slot: Slot) -> Row:
+        name = self.prefix + slot.name if self.prefix else slot.name
+        if slot.tied_to is not None:
+            return self._tied(slot, name)
+        if slot.derived_from is not None:
+            shape, dtype = slot.shape, slot.dtype
+            decision = Decision(shape, dtype, "derived", role=slot.layout.role, rule=f"from {slot.derived_from}")
+            return Row(name, slot.key, decision, self.prefix + slot.derived_from, slot.is_buffer)
+        decision_or_none = self._decision(slot)
+        if decision_or_none is None:
+            self.unclaimed.append(slot)
+            decision_or_none = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
+        row = Row(name, slot.key, decision_or_none, None, slot.is_buffer)
+        self._by_name[slot.name] = row
+        return row
+
+    def _decision(self, slot: Slot) -> Decision | None:
+        declared = slot.module.__dict__.get(DECLARED)
+        if declared is not None and slot.local in declared:
+            return self._worked_out(slot, declared[slot.local], "declared on the layer", (), "")
+        if not self._cacheable:
+            return self._fresh(slot)
+        tensor = slot.tensor
+        signature = (
+            type(slot.module),
+            slot.local,
+            tensor.shape,
+            tensor.dtype,
+            id(slot.layout),
+            slot.is_buffer,
+            tensor.is_meta,
+            tuple([rule.claims_name(slot) for _, rule in self._named]) if self._named else None,
+        )
+        try:
+            return self._decided[signature]
+        except KeyError:
+            self._layouts[id(slot.layout)] = slot.layout
+            decision = self._decided[signature] = self._fresh(slot)
+            return decision
+
+    def _fresh(self, slot: Slot) -> Decision | None:
+        index, initializer, overridden = self.rules.decide(slot)
+        self.touched.update(overridden)
+        if index is None:
+            if slot.is_buffer:
+                return self._worked_out(slot, Reset(), "as its class sets it", (), "")
+            return None
+        self.touched.add(index)
+        assert initializer is not None
+        rule = self.rules.rules[index]
+        return self._worked_out(slot, initializer, self._called(index), tuple(self._called(i) for i in overridden), rule.source)
+
+    def _called(self, index: int) -> str:
+        return f"{self.rules.name}[{index}] {self.rules.rules[index]}" if self.rules.name else str(self.rules.rules[index])
+
+    def _worked_out(self, slot: Slot, said: Initializer, rule: str, overridden: tuple[str, ...], source: str) -> Decision:
+        shape, dtype, layout = slot.shape, slot.dtype, slot.layout
+        initializer = settled(said, slot)
+        if initializer is None:
+            kept = said if isinstance(said, Keep) else Keep()
+            return Decision(shape, dtype, "kept", kept, None, *self._fans(slot, None), layout.role, rule, overridden, source, "", slot.tensor.is_meta)
+        try:
+            initializer = initializer.bound(self._known(slot))
+            program = initializer.program(shape, layout)
+            unfit = why_not_drawable(dtype) if kind_of(program) == "drawn" else None
+            if unfit:
+                raise ArgumentError(unfit)
+        except ArgumentError as error:
+            where = f" ({source})" if source else ""
+            raise RuleError(f"{slot.name}: {error}\n  rule: {rule}{where}") from None
+        note = ", ".join(layout.block_names) if layout.block_names else ""
+        return Decision(
+            shape, dtype, kind_of(program), initializer, program, *self._fans(slot, initializer), layout.role, rule, overridden, source, note
+        )
+
+    def _fans(self, slot: Slot, initializer: Initializer | None) -> tuple[int | None, int | None]:
+        layout = slot.layout
+        axes = [getattr(initializer, name, None) for name in ("in_axes", "out_axes", "batch_axes")]
+        if slot.ndim < 2 or not (layout.role in ("weight", "embedding") or hasattr(initializer, "in_axes")):
+            return None, None
+        shape = layout.block_shapes(slot.shape)[0]
+        return layout.with_axes(*axes, len(shape)).fans(shape)
+
+    def _known(self, slot: Slot) -> dict[str, float]:
+        if self._names is None:
+            self._names = dict(self.rules.knobs)
+            if "depth" not in self._names:
+                depth = depth_of(self.inv.model)
+                if depth is not None:
+                    self._names["depth"] = depth[0]
+        return names_for(slot, self._names)
+
+    def _tied(self, slot: Slot, name: str) -> Row:
+        assert slot.tied_to is not None
+        first = self._by_name[slot.tied_to].decision if slot.tied_to in self._by_name else None
+        own = self._decision(slot)
+        note = ""
+        if own is not None and first is not None and own.program != first.program and own.rule != first.rule:
+            note = f"shadowed: {own.rule}"
+        decision = Decision(slot.shape, slot.dtype, "tied", role=slot.layout.role, rule=f"tied to {slot.tied_to}", note=note)
+        return Row(name, slot.key, decision, self.prefix + slot.tied_to, slot.is_buffer)
+
+
+def _unclaimed(slots: list[Slot], rules: Recipe) -> RuleError:
+    groups = grouped((slot.name, (slot.shape, type(slot.module).__name__)) for slot in slots)
+    by_name: Mapping[str, Slot] = {slot.name: slot for slot in slots}
+    lines = [
+        f"  {group.title}  {tuple(by_name[group.names[0]].shape)}  of {type(by_name[group.names[0]].module).__name__}" for group in groups[:20]
+    ]
+    if len(groups) > 20:
+        lines.append(f"  … and {len(groups) - 20} groups more")
+    paste = [f'  Rule("{group.glob}", Keep()),' for group in groups[:5]]
+    what = f"the recipe {rules.name!r}" if rules.name else "the recipe"
+    return RuleError(
+        f"{what} claims no rule for {len(slots)} parameter{'s' if len(slots) > 1 else ''}:\n"
+        + "\n".join(lines)
+        + "\nsay what they get, or claim them as constructed by adding:\n"
+        + "\n".join(paste)
+    )

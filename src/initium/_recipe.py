@@ -1,0 +1,215 @@
+"""Recipe: what a network gets, an ordered list of rules. The last rule that matches wins, as in .gitignore and CSS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ._dropin import fill_by_generator
+from ._errors import ArgumentError, ArgumentTypeError, RuleError, nearest
+from ._fans import BARE, BIAS
+from ._inventory import Slot
+from ._layouts import layouts_of
+from ._rules import Rule
+from ._torch_defaults import torch_default
+from .initializers import ClassDefault, Constant, Initializer, Keep, Reset
+
+
+@dataclass(frozen=True, init=False)
+class Recipe:
+    """An ordered list of rules, for a whole network.
+
+    Args:
+        rules: the rules, general ones first; or several arguments of one rule each.
+        name: how it is called, in tables and messages.
+        knobs: the numbers it was made with; expressions may use them.
+
+    Example:
+        >>> mine = Recipe([Rule(nn.Linear, weight="xavier_normal", bias=0), Rule("head.*", Normal(std=0.01))])
+        >>> len(mine.rules)
+        2
+    """
+
+    rules: tuple[Rule, ...]
+    name: str
+    knobs: tuple[tuple[str, float], ...]
+
+    def __init__(self, rules: Iterable[Rule] | Rule, *more: Rule, name: str = "", knobs: Mapping[str, float] | None = None) -> None:
+        listed = (rules, *more) if isinstance(rules, Rule) else (*rules, *more)
+        for rule in listed:
+            if not isinstance(rule, Rule):
+                raise ArgumentTypeError(f"a recipe is made of rules, not {type(rule).__name__}: write Rule(where, initializer)")
+        object.__setattr__(self, "rules", listed)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "knobs", tuple((knobs or {}).items()))
+
+    def __add__(self, other: Recipe | Iterable[Rule]) -> Recipe:
+        """This recipe with further rules over it."""
+        more = other.rules if isinstance(other, Recipe) else tuple(other)
+        return Recipe((*self.rules, *more), name=self.name, knobs=dict(self.knobs))
+
+    def decide(self, slot: Slot) -> tuple[int | None, Initializer | None, tuple[int, ...]]:
+        """(index of the rule that wins, its initializer, indices of the rules it overrode)."""
+        hits = [(i, found) for i, rule in enumerate(self.rules) if (found := rule.initializer_for(slot)) is not None]
+        if not hits:
+            return None, None, ()
+        index, initializer = hits[-1]
+        return index, initializer, tuple(i for i, _ in hits[:-1])
+
+    def __call__(self, module: nn.Module) -> None:
+        """Initialise the tensors that a module itself owns, by type and local name: for ``model.apply(recipe)`` and for loops.
+
+        Keys come from torch's generator; a module that no rule matches is left alone.
+
+        Raises:
+            RuleError: a rule looks at full names, which one module does not have.
+        """
+        if not isinstance(module, nn.Module):
+            raise ArgumentTypeError(f"a recipe is called with a module, not {type(module).__name__}")
+        for rule in self.rules:
+            if rule.needs_names:
+                raise RuleError(
+                    f"{rule} looks at full names, and a lone module has none: use initium.initialize(model, recipe, seed=0) ({rule.source})"
+                )
+        layouts = layouts_of(module)
+        for tensors, is_buffer in ((module._parameters, False), (module._buffers, True)):
+            for local, tensor in tensors.items():
+                if tensor is None:
+                    continue
+                layout = layouts.get(local, BIAS if local == "bias" and tensor.dim() == 1 else BARE)
+                slot = Slot(local, local, tensor, module, local, layout, is_buffer, None, None, None)
+                _, initializer, _ = self.decide(slot)
+                if is_buffer and initializer is None and layout.reset is not None:
+                    initializer = Reset()
+                initializer = settled(initializer, slot)
+                if initializer is not None:
+                    names = names_for(slot, dict(self.knobs))
+                    fill_by_generator(tensor, initializer.bound(names), layout)
+
+    def __str__(self) -> str:
+        lines = [f"  {rule}" for rule in self.rules]
+        return "\n".join([f"Recipe {self.name}" if self.name else "Recipe", *lines])
+
+
+def settled(initializer: Initializer | None, slot: Slot) -> Initializer | None:
+    """What is to be written, after ``Keep`` and ``Reset`` have said their word; None for nothing."""
+    if isinstance(initializer, Reset):
+        return None if slot.layout.reset is None else Constant(slot.layout.reset)
+    if isinstance(initializer, Keep):
+        return None
+    if isinstance(initializer, ClassDefault):
+        return torch_default(slot.module, slot.local)
+    return initializer
+
+
+def names_for(slot: Slot, known: Mapping[str, float]) -> dict[str, float]:
+    """What an expression may refer to: the knobs, and the tensor's fans and sizes."""
+    names: dict[str, float] = {**known, "numel": slot.tensor.numel(), "ndim": slot.ndim, "groups": slot.layout.groups}
+    if slot.ndim >= 2 or slot.layout.role == "embedding":
+        names["fan_in"], names["fan_out"] = slot.layout.fans(slot.layout.block_shapes(slot.shape)[0])
+    return names
+
+
+Factory = Callable[..., Recipe]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A named recipe: its function, and what ``initium recipes`` says of it."""
+
+    name: str
+    factory: Factory
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        return (self.factory.__doc__ or "").strip().splitlines()[0] if self.factory.__doc__ else ""
+
+
+_NAMED: dict[str, Named] = {}
+
+
+def named(name: str, *aliases: str) -> Callable[[Factory], Factory]:
+    """Register a function that makes a recipe under a name; packages do so through the entry point ``initium.recipes``."""
+
+    def register(factory: Factory) -> Factory:
+        entry = Named(name, factory, aliases)
+        for word in (name, *aliases):
+            if word in _NAMED and _NAMED[word].factory.__qualname__ != factory.__qualname__:
+                raise ArgumentError(f"two recipes are called {word!r}: {_NAMED[word].factory.__qualname__} and {factory.__qualname__}")
+            _NAMED[word] = entry
+        return factory
+
+    return register
+
+
+def named_recipes() -> dict[str, Named]:
+    """Every named recipe, aliases left out, entry points included."""
+    from . import recipes  # noqa: F401  (registers ours)
+    from ._plugins import load
+
+    for name, found in load("initium.recipes").items():
+        if name not in _NAMED and callable(found):
+            _NAMED[name] = Named(name, found)
+    return {name: entry for name, entry in sorted(_NAMED.items()) if entry.name == name}
+
+
+def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], **knobs: Any) -> Recipe:
+    """A recipe by name, from a YAML or JSON file, or from rules.
+
+    Args:
+        source: a name (``"he"``), a path ending in .yaml, .yml or .json, a Recipe, or rules.
+        knobs: the numbers the recipe takes: ``recipe("normal", std=0.02)``.
+
+    Raises:
+        ArgumentError: an unknown name or knob; the message offers the nearest.
+        FileError: a file that is not a recipe, with line and column.
+
+    Example:
+        >>> recipe("kaiming").name
+        'he'
+    """
+    if isinstance(source, Recipe):
+        return replace_knobs(source, knobs)
+    if isinstance(source, Rule):
+        return replace_knobs(Recipe([source]), knobs)
+    if isinstance(source, (str, Path)):
+        if str(source).lower().endswith((".yaml", ".yml", ".json")):
+            from ._text_recipe import read_recipe
+
+            return replace_knobs(read_recipe(Path(source)), knobs)
+        named_recipes()
+        entry = _NAMED.get(str(source).lower())
+        if entry is None:
+            raise ArgumentError(
+                f"no recipe is called {str(source)!r}.{nearest(str(source), _NAMED)} "
+                f"Known: {', '.join(named_recipes())}; or give a path that ends in .yaml or .json"
+            )
+        return _called(entry, knobs)
+    if isinstance(source, Sequence):
+        return replace_knobs(Recipe(source), knobs)
+    raise ArgumentTypeError(f"a recipe is a name, a path, rules or a Recipe, not {type(source).__name__}")
+
+
+def _called(entry: Named, knobs: dict[str, Any]) -> Recipe:
+    import inspect
+
+    known = inspect.signature(entry.factory).parameters
+    for knob in knobs:
+        if knob not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ArgumentError(f"the recipe {entry.name!r} has no knob {knob!r}: {takes}")
+    made = entry.factory(**knobs)
+    return Recipe(made.rules, name=entry.name, knobs=dict(made.knobs))
+
+
+def replace_knobs(base: Recipe, knobs: Mapping[str, Any]) -> Recipe:
+    """The same rules with further numbers for their expressions."""
+    for knob, value in knobs.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ArgumentTypeError(f"the knob {knob!r} is a number, not {value!r}")
+    return Recipe(base.rules, name=base.name, knobs={**dict(base.knobs), **knobs}) if knobs else base

@@ -1,0 +1,208 @@
+"""The native CPU backend: the library in ``csrc/``, by ctypes (which releases the GIL), for plain tensors in this machine's memory.
+
+Nothing is loaded before the first draw. Where the library is missing (the install found no C++ compiler) everything still works
+by the reference backend, and one warning says that it is slower.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import functools
+import math
+import struct
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from .. import _laws as laws
+from .._errors import BackendError
+from .._stream import Key
+from ._protocol import Job
+
+_ABI = 1  # what csrc/initium.h must say
+_CONSTANT, _WORDS, _UNIFORM, _NORMAL, _TRUNCATED, _TABULATED = range(6)
+_DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+_U32 = 4
+_PLAIN = (Tensor, Parameter)  # a subclass may keep its numbers elsewhere
+_LAW = struct.Struct("=qQqqQdd4f")  # initium_law
+
+_SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARY = Path(__file__).resolve().parent.parent / "_native" / f"libinitium{_SUFFIX}"
+TARGETS = ("avx512", "avx2", "neon", "scalar")
+
+
+class Native:
+    """Every law on every plain CPU tensor, by one of the library's targets."""
+
+    def __init__(self, library: ctypes.CDLL, target: int, name: str) -> None:
+        self.name = name
+        self._library = library
+        self._target = target
+
+    def serves(self, tensor: Tensor) -> bool:
+        return (
+            type(tensor) in _PLAIN
+            and tensor.is_cpu
+            and tensor.dtype in _DTYPES
+            and tensor.layout is torch.strided
+            and not tensor.is_neg()  # the imaginary part of a lazy conjugate: what lies in memory has the other sign
+            and _nothing_wraps_tensors()
+            and tensor.data_ptr() != 0  # FSDP takes the memory away and leaves the shape
+        )
+
+    def fill(self, jobs: Sequence[Job]) -> None:
+        tables: list[array.array[float]] = []  # their memory is read until the call returns
+        packed_laws: list[bytes] = []
+        law_index: dict[torch.dtype, dict[int, int]] = {dtype: {} for dtype in _DTYPES}  # by id: the jobs keep them alive
+        fields = array.array("q")
+        extend = fields.extend
+        for out, law, key, start, stride in jobs:
+            dtype = out.dtype
+            known = law_index[dtype]
+            index = known.get(id(law))
+            if index is None:
+                packed = _packed(law, dtype, tables)
+                if packed is None:
+                    out.fill_(law.value)  # type: ignore[union-attr]  # for torch to refuse
+                    continue
+                index = known[id(law)] = len(packed_laws)
+                packed_laws.append(packed)
+            rows, width, row_step, step = _layout(out, stride)
+            extend((out.data_ptr(), _DTYPES[dtype], index, rows, width, row_step, step, start, stride, *key))
+        self._run(fields, len(fields) // 13, b"".join(packed_laws))
+
+    def words(self, key: Key, start: int, count: int) -> Tensor:
+        """The stream's words, as ``_stream.words`` gives them: int64 values in [0, 2**32)."""
+        out = torch.empty(count, dtype=torch.int32, device="cpu")
+        fields = array.array("q", (out.data_ptr(), _U32, 0, 1, count, 0, 1, start, 0, *key))
+        self._run(fields, 1, _LAW.pack(_WORDS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        return out.long() & 0xFFFFFFFF
+
+    def block(self, counter: int, key: Key) -> list[int]:
+        """The 64 words of the 16 counters from ``counter`` (a multiple of 16) on: word k of counter i at 16 k + i."""
+        words = (ctypes.c_uint32 * 64)()
+        self._library.initium_block(self._target, counter, (ctypes.c_uint32 * 4)(*key), words)
+        return list(words)
+
+    def _run(self, fields: array.array[int], count: int, packed_laws: bytes) -> None:
+        if count == 0:
+            return
+        jobs, _ = fields.buffer_info()
+        if self._library.initium_fill(self._target, jobs, count, packed_laws, torch.get_num_threads()) != 0:
+            raise BackendError("the native library refused a job (a defect of initium): INITIUM_BACKEND=reference draws without it")
+
+
+def _layout(out: Tensor, stride: int) -> tuple[int, int, int, int]:
+    """(rows, width, row step, step) of a 1-D or 2-D tensor; one row where memory and addresses both run on."""
+    if out.is_contiguous():
+        if stride == 0 or out.dim() == 1:
+            return 1, out.numel(), 0, 1
+        rows, width = out.shape
+        return (1, rows * width, 0, 1) if stride == width else (rows, width, width, 1)
+    if out.dim() == 1:
+        return 1, out.numel(), 0, out.stride()[0]
+    rows, width = out.shape
+    return rows, width, *out.stride()
+
+
+def _packed(law: laws.Law, dtype: torch.dtype, tables: list[array.array[float]]) -> bytes | None:
+    """The law as the library's ``initium_law``; None for a constant that the dtype cannot hold."""
+    if isinstance(law, laws.Constant):
+        bits = _constant_bits(law.value, dtype)
+        return None if bits is None else _LAW.pack(_CONSTANT, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    least, most = law.limits
+    affine = (law.scale, law.shift, least, most)
+    if isinstance(law, laws.Normal):
+        return _LAW.pack(_NORMAL, 0, 0, 0, 0, least, most, *affine)
+    if isinstance(law, laws.Uniform):
+        return _LAW.pack(_UNIFORM, 0, 0, 0, 0, law.low, law.high, *affine)
+    if law.table is None:
+        return _LAW.pack(_TRUNCATED, 0, law.lo, law.hi - law.lo, 0, law.low, law.high, *affine)
+    table = array.array("f", [c for row in law.table for c in row])
+    tables.append(table)
+    return _LAW.pack(_TABULATED, 0, 0, 0, table.buffer_info()[0], law.low, law.high, *affine)
+
+
+def _constant_bits(value: float | complex, dtype: torch.dtype) -> int | None:
+    """The bit pattern that ``fill_`` writes: fp16 and bf16 are rounded by way of fp32. None for what ``fill_`` refuses."""
+    if isinstance(value, complex):
+        return None
+    if dtype is torch.float64:
+        return int.from_bytes(struct.pack("=d", value), sys.byteorder)
+    try:
+        single = struct.pack("=f", value)
+        if dtype is torch.float32:
+            return int.from_bytes(single, sys.byteorder)
+        if dtype is torch.float16:
+            return int.from_bytes(struct.pack("=e", struct.unpack("=f", single)[0]), sys.byteorder)
+    except OverflowError:
+        return None
+    if math.isnan(value):
+        return 0x7FC0
+    bits = int.from_bytes(single, sys.byteorder)
+    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+def _nothing_wraps_tensors() -> bool:
+    """Inside vmap, grad or functionalize a tensor of the plain type may stand for others."""
+    return torch._C._functorch.peek_interpreter_stack() is None
+
+
+@functools.cache
+def native(target: str | None = None) -> Native | None:
+    """The backend by its best target, or by the one named; None, after a warning, where there is no library.
+
+    Raises:
+        BackendError: the target that is named cannot run here.
+    """
+    library = _library()
+    if library is None:
+        if target is not None:
+            raise BackendError(
+                f"INITIUM_BACKEND={target!r} needs the native library, which is not here ({LIBRARY.name}): install initium "
+                "again where there is a C++ compiler, or write INITIUM_BACKEND=reference"
+            )
+        return None
+    compiled = library.initium_targets().decode().split()
+    if target is None:
+        return next(found for name in compiled if (found := _target(library, name)) is not None)
+    if target not in compiled:
+        raise BackendError(f"INITIUM_BACKEND={target!r} is not in this build of initium, which has {', '.join(compiled)}")
+    found = _target(library, target)
+    if found is None:
+        runs = [name for name in compiled if _target(library, name) is not None]
+        raise BackendError(f"INITIUM_BACKEND={target!r} needs instructions that this CPU lacks; it runs {', '.join(runs)}")
+    return found
+
+
+def _target(library: ctypes.CDLL, name: str) -> Native | None:
+    number = library.initium_target(name.encode())
+    return Native(library, number, name) if number >= 0 else None
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        if library.initium_abi() != _ABI:
+            raise OSError(f"{LIBRARY.name} is of another version of initium: install it again")
+    except OSError as error:
+        reason = str(error) if LIBRARY.exists() else "the install found no C++ compiler"
+        warnings.warn(
+            f"initium draws by torch operations, which give the same numbers some ten times slower: {reason}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    pointer, i32, i64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+    library.initium_targets.restype = ctypes.c_char_p
+    library.initium_target.argtypes = [ctypes.c_char_p]
+    library.initium_fill.argtypes = [i32, pointer, i64, ctypes.c_char_p, i32]
+    library.initium_block.argtypes = [i32, ctypes.c_uint64, pointer, pointer]
+    return library
