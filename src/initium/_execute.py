@@ -17,6 +17,7 @@ from .backends import Job, fill
 KeyOf = Callable[[str], Key]
 """The key of a stream by its tag."""
 
+_ELEMENTWISE = frozenset({laws.Uniform, laws.Normal, laws.TruncNormal})
 _SHORT = 32  # elements: runs of memory shorter than this are drawn into a contiguous tensor and copied
 
 
@@ -29,6 +30,9 @@ class Batch:
 
     def add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region | None = None) -> None:
         """Fill ``out``, which holds ``region`` of the tensor that the program describes (the whole of it unless said)."""
+        if region is None and type(program) in _ELEMENTWISE and out.is_contiguous() and not out.is_complex() and out.numel():
+            self._jobs.append(Job(out, program, key_of("values")))  # type: ignore[arg-type]
+            return
         self._add(out, program, key_of, region or Region.whole(tuple(out.shape)), None)
 
     def add_flat(self, out: Tensor, program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int) -> None:

@@ -70,7 +70,12 @@ ALIASES = {
 }
 
 # torch.nn.init's own numbers: sigmoid, tanh and selu are rules of thumb, not E[f²]^-½.
-TORCH_GAINS: dict[str, float] = {**dict.fromkeys(_LINEAR, 1), "sigmoid": 1, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
+TORCH_GAINS: dict[str, float] = {
+    **dict.fromkeys((*_LINEAR, "sigmoid"), 1),
+    "tanh": 5.0 / 3,
+    "relu": math.sqrt(2.0),
+    "selu": 3.0 / 4,
+}
 
 _PARAMETRIC: dict[str, Callable[[Tensor, float], Tensor]] = {
     "elu": lambda z, alpha: F.elu(z, alpha),
@@ -88,13 +93,14 @@ Function = Callable[..., Any]
 def calculate_gain(nonlinearity: str | Function, param: float | None = None) -> float:
     """The factor on a weight's std for the nonlinearity that follows it.
 
-    Torch's names keep torch's values (linear and convolutions 1, sigmoid 1, tanh 5/3, relu √2, leaky_relu √(2 / (1 + slope²)), selu
-    3/4). Every other name, and any function, gets E[f(z)²]^-½ for z ~ N(0, 1), which keeps the second moment of the activations.
+    Torch's names keep torch's values (linear and convolutions 1, sigmoid 1, tanh 5/3, relu √2, leaky_relu √(2 / (1 + slope²)),
+    selu 3/4). Every other name, and any function, gets E[f(z)²]^-½ for z ~ N(0, 1), which keeps the second moment of the
+    activations.
 
     Args:
         nonlinearity: a name (``"gelu"``, ``"silu"``, ``"mish"``, …), or a function as for ``initium.gain``.
-        param: leaky_relu's and prelu's negative slope, elu's and celu's alpha, softplus's beta, softshrink's and hardshrink's lambda,
-            quick_gelu's slope, sin's frequency; ignored for the names where torch ignores it.
+        param: leaky_relu's and prelu's negative slope, elu's and celu's alpha, softplus's beta, softshrink's and hardshrink's
+            lambda, quick_gelu's slope, sin's frequency; ignored for the names where torch ignores it.
 
     Returns:
         A positive number.
@@ -108,7 +114,8 @@ def calculate_gain(nonlinearity: str | Function, param: float | None = None) -> 
 
     Source: He et al. 2015 (1502.01852) for relu; the other exact values are integrals, see ``initium.gain``.
 
-    Differs from torch: torch raises for gelu, silu, mish, elu, celu, softplus, hardswish, quick_gelu, relu², sin, … and for functions.
+    Differs from torch: torch raises for gelu, silu, mish, elu, celu, softplus, hardswish, quick_gelu, relu², sin, … and for
+    functions.
     """
     if not isinstance(nonlinearity, str):
         if not callable(nonlinearity):
@@ -140,16 +147,16 @@ def gain(f: str | Function, mode: str = "forward") -> float:
     forward = E[f(z)²]^-½, backward = E[f'(z)²]^-½, centred = Var[f(z)]^-½, z ~ N(0, 1).
 
     Args:
-        f: a name that ``calculate_gain`` knows; an ``nn.Module`` (used in eval mode, in fp64); a function of tensors, elementwise;
-            or, for forward and centred, a function of one float. Kinks and jumps may be anywhere.
+        f: a name that ``calculate_gain`` knows; an ``nn.Module`` (used in eval mode, in fp64); a function of tensors,
+            elementwise; or, for forward and centred, a function of one float. Kinks and jumps may be anywhere.
         mode: ``"forward"``, ``"backward"`` or ``"centred"``.
 
     Returns:
         A positive number. For gated units f(g) · u the gain of the projection behind them is f's forward gain.
 
     Raises:
-        ArgumentError: an unknown name or mode; a function that is not finite, grows too fast for the integral, is zero everywhere, or
-            is not smooth between its kinks (noise, or arithmetic below fp64).
+        ArgumentError: an unknown name or mode; a function that is not finite, grows too fast for the integral, is zero
+            everywhere, or is not smooth between its kinks (noise, or arithmetic below fp64).
         ArgumentTypeError: not a function, or backward of a function that autograd cannot see through.
 
     Example:
@@ -170,7 +177,8 @@ def gain(f: str | Function, mode: str = "forward") -> float:
             mean = _expectation(function) if mode == "centred" else 0.0
             moment = _expectation(lambda z: (function(z) - mean).square())
     if moment < 1e-280:  # a constant's variance, or a function that is flat wherever it is finite
-        raise ArgumentError(f"the function has no {mode} gain: its {'derivative' if mode == 'backward' else 'variation'} is zero")
+        flat = "derivative" if mode == "backward" else "variation"
+        raise ArgumentError(f"the function has no {mode} gain: its {flat} is zero")
     return float(f"{1.0 / math.sqrt(moment):.13g}")  # what is left out is where machines could disagree
 
 
@@ -178,32 +186,34 @@ def _row(name: str) -> tuple[float, float, float]:
     row = GAINS.get(ALIASES.get(name, name))
     if row is None:
         known = sorted({*GAINS, *ALIASES})
-        raise ArgumentError(f"Unsupported nonlinearity {name}.{nearest(name, known)} Known: {', '.join(known)}, or any function")
+        raise ArgumentError(
+            f"Unsupported nonlinearity {name}.{nearest(name, known)} Known: {', '.join(known)}; or give the function itself"
+        )
     return row
 
 
 def _on_tensors(f: Function) -> Callable[[Tensor], Tensor]:
     """``f`` as a function of fp64 tensors: modules in fp64 and eval mode, functions of one float element by element."""
-    if inspect.isclass(f) and issubclass(f, torch.nn.Module):
-        f = f()
-    if isinstance(f, torch.nn.Module):
-        f = copy.deepcopy(f).double().eval()
+    function: Any = f() if inspect.isclass(f) and issubclass(f, torch.nn.Module) else f
+    if isinstance(function, torch.nn.Module):
+        function = copy.deepcopy(function).double().eval()
     probe = torch.tensor([-0.75, 0.5, 1.25], dtype=torch.float64, device="cpu")
     try:
-        result = f(probe.clone())
+        result = function(probe.clone())
         if isinstance(result, Tensor) and result.shape == probe.shape:
-            return lambda z: cast(Tensor, f(z)).double()
+            return lambda z: cast(Tensor, function(z).double())
     except Exception as error:  # a function of floats fails on tensors in many ways
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     else:
         reason = f"gave {type(result).__name__} of another shape"
     try:
-        float(f(0.5))
+        float(function(0.5))
     except Exception as error:
         raise ArgumentTypeError(
-            f"gain expects an elementwise function of a tensor or of a float: on an fp64 tensor it failed ({reason}), and on a float ({error})"
+            f"gain expects an elementwise function of a tensor or of a float: on an fp64 tensor it failed ({reason}), "
+            f"and on a float ({error})"
         ) from None
-    return lambda z: torch.tensor([float(f(x)) for x in z.tolist()], dtype=torch.float64, device="cpu")
+    return lambda z: torch.tensor([float(function(x)) for x in z.tolist()], dtype=torch.float64, device="cpu")
 
 
 def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
@@ -211,7 +221,7 @@ def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     value = function(z)
     if not value.requires_grad:
         raise ArgumentTypeError("backward gain needs a function that autograd sees through: write it with torch operations")
-    return cast(Tensor, torch.autograd.grad(value.sum(), z)[0])
+    return torch.autograd.grad(value.sum(), z)[0]
 
 
 _REACH = 20  # sigmas integrated over: the density there is 6e-88
@@ -246,7 +256,7 @@ def _expectation(g: Callable[[Tensor], Tensor]) -> float:
         done += (left + right)[~rough].tolist()
         panels += 2 * int(rough.sum())
         if panels > _MOST_PANELS:
-            raise ArgumentError("the function is not smooth between its kinks (random, or computed below fp64?), so it has no gain")
+            raise ArgumentError("the function is not smooth between kinks (random, or computed below fp64?), so it has no gain")
         low, width = torch.cat((low[rough], (low + half)[rough])), torch.cat((half[rough], half[rough]))
         whole = torch.cat((left[rough], right[rough]))
         if low.numel() == 0:

@@ -6,12 +6,13 @@ for its spelling. The key is the tensor's own state_dict key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from ._errors import PlanError
 from ._fans import BARE, BIAS, KEPT_BUFFER, Layout
@@ -83,108 +84,129 @@ class Inventory:
     modules: tuple[tuple[str, nn.Module], ...]
 
 
-class _Place(NamedTuple):
-    name: str  # canonical prefix, with its trailing dot
-    key: str
-    module: nn.Module
-    words: Mapping[str, Layout]  # what ancestors say of tensors below here, by name relative to this module
-    derived: Mapping[str, str]  # originals below here: relative name -> logical full name
-
-
 def inventory(model: nn.Module) -> Inventory:
     """Read a model, real, sharded or on meta.
 
     Raises:
-        PlanError: two tensors have one canonical name.
+        PlanError: two tensors have one canonical name, or the model is no module.
     """
     if not isinstance(model, nn.Module):
         raise PlanError(f"a model is an nn.Module, got {type(model).__name__}")
-    slots: list[Slot] = []
-    modules: list[tuple[str, nn.Module]] = []
-    first: dict[object, str] = {}
-    seen: dict[str, str] = {}
-    for place in _places(_Place("", "", model, {}, {}), ()):
-        modules.append((place.name[:-1], place.module))
-        for slot in _slots(place, first):
-            if slot.name in seen:
-                raise PlanError(
-                    f"two tensors have the canonical name {slot.name!r}: {seen[slot.name]} and {slot.key}; rename one of the modules"
-                )
-            seen[slot.name] = slot.key
-            slots.append(slot)
-    return Inventory(model, tuple(slots), tuple(modules))
+    walk = _Walk()
+    walk.module(model, "", "", {}, {})
+    return Inventory(model, tuple(walk.slots), tuple(walk.modules))
 
 
-def _places(place: _Place, path: tuple[int, ...]) -> Iterator[_Place]:
-    """The module and its descendants, depth first, shared modules under each of their names."""
-    module = place.module
-    if id(module) in path:
-        raise PlanError(f"{place.name[:-1] or 'the model'} contains itself")
-    wrapped = _wrapped(module)
-    words = place.words
-    for name, layout in layouts_of(module).items():
-        if "." in name and name not in words:
-            words = {**words, name: layout}
-    yield place if words is place.words else place._replace(words=words)
-    derived = place.derived
-    if "parametrizations" in module._modules:
-        for computed in computed_weights(module):
-            derived = {**derived, **{name: place.name + computed.local for name in computed.originals}}
-    for child_name, child in module._modules.items():
-        if child is None:
-            continue
-        here = f"{child_name}."
-        name, key = place.name + here, place.key + here
-        if wrapped is not None and wrapped[0] == child_name:
-            name, key = place.name, key if wrapped[1] else place.key
-            below, lower = words, derived
-        else:
-            below = {n[len(here) :]: layout for n, layout in words.items() if n.startswith(here)} if words else words
-            lower = {n[len(here) :]: full for n, full in derived.items() if n.startswith(here)} if derived else derived
-        yield from _places(_Place(name, key, child, below, lower), (*path, id(module)))
+class _Walk:
+    """The depth-first walk through a model, shared modules under each of their names. Written for 100,000 modules."""
 
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.modules: list[tuple[str, nn.Module]] = []
+        self._first: dict[object, str] = {}
+        self._keys: dict[str, str] = {}
+        self._path: set[int] = set()
 
-def _slots(place: _Place, first: dict[object, str]) -> Iterator[Slot]:
-    module = place.module
-    own = layouts_of(module) if module._parameters or module._buffers or module._forward_pre_hooks else {}
-    hidden: dict[str, str] = dict(place.derived)
-    if "parametrizations" in module._modules or module._forward_pre_hooks:
-        for computed in computed_weights(module):
-            hidden.update((original, place.name + computed.local) for original in computed.originals)
-            layout = place.words.get(computed.local) or layouts_of(module).get(computed.local, BARE)
-            yield Slot(
-                place.name + computed.local,
-                place.key + computed.local,
-                computed.read(),
-                module,
-                computed.local,
-                layout,
-                False,
-                None,
-                None,
-                computed,
-            )
-    for tensors, is_buffer in ((module._parameters, False), (module._buffers, True)):
+    def module(
+        self, module: nn.Module, name: str, key: str, words: Mapping[str, Layout], derived: Mapping[str, str]
+    ) -> None:
+        """Read a module and what is below it.
+
+        Args:
+            module: the module.
+            name, key: its canonical and its state_dict prefix, each with a trailing dot.
+            words: what ancestors say of the layouts below here, by name relative to this module.
+            derived: originals of computed weights below here, relative name -> logical full name.
+        """
+        self.modules.append((name[:-1], module))
+        own = layouts_of(module)
+        for said, layout in own.items():
+            if "." in said and said not in words:
+                words = {**words, said: layout}
+        hidden = derived
+        if "parametrizations" in module._modules or module._forward_pre_hooks:
+            for computed in computed_weights(module):
+                hidden = {**hidden, **dict.fromkeys(computed.originals, name + computed.local)}
+                self._computed(computed, module, name, key, words.get(computed.local) or own.get(computed.local, BARE))
+        if module._parameters:
+            self._tensors(module, module._parameters, False, name, key, words, own, hidden)
+        if module._buffers:
+            self._tensors(module, module._buffers, True, name, key, words, own, hidden)
+        if module._modules:
+            self._children(module, name, key, words, hidden)
+
+    def _children(
+        self, module: nn.Module, name: str, key: str, words: Mapping[str, Layout], derived: Mapping[str, str]
+    ) -> None:
+        if id(module) in self._path:
+            raise PlanError(f"{name[:-1] or 'the model'} contains itself")
+        self._path.add(id(module))
+        wrapped = _wrapped(module)
+        for local, child in module._modules.items():
+            if child is None:
+                continue
+            here = local + "."
+            if wrapped is not None and wrapped[0] == local:
+                self.module(child, name, key + here if wrapped[1] else key, words, derived)
+            else:
+                self.module(child, name + here, key + here, _below(words, here), _below(derived, here))
+        self._path.discard(id(module))
+
+    def _tensors(
+        self,
+        module: nn.Module,
+        tensors: Mapping[str, Tensor | None],
+        is_buffer: bool,
+        prefix: str,
+        key: str,
+        words: Mapping[str, Layout],
+        own: Mapping[str, Layout],
+        hidden: Mapping[str, str],
+    ) -> None:
         for local, tensor in tensors.items():
             if tensor is None:
                 continue
-            name = place.name + local
-            layout = (place.words.get(local) if place.words else None) or own.get(local)
+            name = prefix + local
+            if isinstance(tensor, UninitializedTensorMixin):
+                raise PlanError(f"{name} is lazy and has no shape yet: run one forward pass first")
+            layout = (words.get(local) if words else None) or own.get(local)
             if layout is None:
                 layout = KEPT_BUFFER if is_buffer else BIAS if _is_bias(local, tensor) else BARE
-            tied_to = first.setdefault(_identity(tensor), name)
-            yield Slot(
-                name,
-                place.key + local,
-                tensor,
-                module,
-                local,
-                layout,
-                is_buffer,
-                None if tied_to == name else tied_to,
-                hidden.get(local),
-                None,
+            tied_to = self._first.setdefault(_identity(tensor), name)
+            self._add(
+                Slot(
+                    name,
+                    key + local,
+                    tensor,
+                    module,
+                    local,
+                    layout,
+                    is_buffer,
+                    None if tied_to is name else tied_to,
+                    hidden.get(local) if hidden else None,
+                    None,
+                )
             )
+
+    def _computed(self, computed: Computed, module: nn.Module, name: str, key: str, layout: Layout) -> None:
+        local = computed.local
+        self._add(Slot(name + local, key + local, computed.read(), module, local, layout, False, None, None, computed))
+
+    def _add(self, slot: Slot) -> None:
+        known = self._keys.setdefault(slot.name, slot.key)
+        if known is not slot.key:
+            raise PlanError(f"two tensors have the canonical name {slot.name!r}: {known} and {slot.key}; rename one of the modules")
+        self.slots.append(slot)
+
+
+V = TypeVar("V")
+
+
+def _below(relative: Mapping[str, V], here: str) -> Mapping[str, V]:
+    """What is said of names below a child, relative to it."""
+    if not relative:
+        return relative
+    return {name[len(here) :]: value for name, value in relative.items() if name.startswith(here)}
 
 
 def _is_bias(local: str, tensor: Tensor) -> bool:
@@ -194,9 +216,14 @@ def _is_bias(local: str, tensor: Tensor) -> bool:
 
 def _identity(tensor: Tensor) -> object:
     """What two names of one tensor share: the object, or for plain tensors the memory they show in the same way."""
-    if type(tensor) in (Tensor, nn.Parameter) and not tensor.is_meta and tensor.layout is torch.strided and tensor.numel():
-        return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+    if type(tensor) in _PLAIN and tensor.layout is torch.strided:
+        pointer = tensor.data_ptr()
+        if pointer and tensor.numel():
+            return pointer, tensor.dtype, tensor.shape, tensor.stride()
     return id(tensor)
+
+
+_PLAIN = frozenset({Tensor, nn.Parameter})
 
 
 def _wrapped(module: nn.Module) -> tuple[str, bool] | None:

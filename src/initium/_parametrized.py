@@ -40,7 +40,7 @@ def computed_weights(module: nn.Module) -> Iterator[Computed]:
             names = [name for name, _ in chain.named_parameters(recurse=False)]
             names += [name for name, _ in chain.named_buffers(recurse=False) if name.startswith("original")]
             originals = tuple(f"parametrizations.{local}.{name}" for name in names)
-            yield Computed(local, originals, _reader(chain), _writer(module, local))
+            yield Computed(local, originals, _reader(chain), _writer(module, local, chain))
     for hook in module._forward_pre_hooks.values():
         kind = f"{type(hook).__module__}.{type(hook).__name__}"
         if kind == "torch.nn.utils.weight_norm.WeightNorm":
@@ -69,16 +69,16 @@ def _reader(chain: nn.Module) -> Callable[[], Tensor]:
     return read
 
 
-def _writer(module: nn.Module, local: str) -> Callable[[Tensor], None]:
+def _writer(module: nn.Module, local: str, chain: nn.Module) -> Callable[[Tensor], None]:
     def write(value: Tensor) -> None:
-        try:
-            with torch.no_grad():
-                setattr(module, local, value)
-        except NotImplementedError:
-            raise WriteError(
-                f"{type(module).__name__}.{local} is parametrised and cannot be set (its parametrization has no right_inverse): "
-                f"initialise before registering it, or give rules for its originals"
-            ) from None
+        for step in chain.children():
+            if not hasattr(step, "right_inverse"):
+                raise WriteError(
+                    f"{local} is parametrised by {type(step).__name__}, which has no right_inverse, so it cannot be set: "
+                    f"initialise before registering it, or write the right_inverse"
+                )
+        with torch.no_grad():
+            setattr(module, local, value)
 
     return write
 

@@ -214,6 +214,8 @@ def unmatched(rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, 
     """The error for rules that matched nothing, or None: a rule on a module's tensors is fine as soon as such a module exists."""
     lost = []
     for index, rule in enumerate(rules):
+        if not rule.buffers:
+            _refuse_buffers(rule, modules)
         if index in touched or rule.optional:
             continue
         if rule.tensors and any(rule.claims_module(name, module) for name, module in modules.items()):
@@ -225,3 +227,14 @@ def unmatched(rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, 
     return RuleError(
         "these rules match nothing in the model:\n" + "\n".join(lost) + "\ncorrect the pattern, or say optional=True where that is meant"
     )
+
+
+def _refuse_buffers(rule: Rule, modules: Mapping[str, nn.Module]) -> None:
+    """A rule that names a buffer without saying so would do nothing to it."""
+    for local, _ in rule.tensors:
+        for name, module in modules.items():
+            if local in module._buffers and rule.claims_module(name, module):
+                raise RuleError(
+                    f"{rule} names {local}, which is a buffer of {type(module).__name__}: "
+                    f"put it in a rule of its own with buffers=True ({rule.source})"
+                )

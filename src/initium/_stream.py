@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import struct
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,8 @@ VALUES = "values"  # the tag of a tensor's own values; whatever else a distribut
 DROPIN = "dropin"
 
 _MASK = 0xFFFFFFFF
+_LENGTH = struct.Struct("<I").pack
+_WORDS = struct.Struct("<4I").unpack
 _SEED_RANGE = (-(2**63), 2**64 - 1)  # what torch.manual_seed takes
 
 
@@ -57,7 +60,7 @@ def checked_seed(seed: object) -> int:
 def _hasher(seed: int, tag: str) -> hashlib.blake2b:
     state = hashlib.blake2b(digest_size=16, person=b"initium/1")
     encoded = tag.encode()
-    state.update(seed.to_bytes(8, "little") + len(encoded).to_bytes(4, "little") + encoded)
+    state.update(seed.to_bytes(8, "little") + _LENGTH(len(encoded)) + encoded)
     return state
 
 
@@ -71,15 +74,8 @@ def derive_key(seed: int, name: str, tag: str = VALUES) -> Key:
     """
     state = _hasher(seed, tag).copy()
     encoded = name.encode()
-    state.update(len(encoded).to_bytes(4, "little") + encoded)
-    digest = state.digest()
-    word = int.from_bytes
-    return Key(
-        word(digest[0:4], "little"),
-        word(digest[4:8], "little"),
-        word(digest[8:12], "little"),
-        word(digest[12:16], "little"),
-    )
+    state.update(_LENGTH(len(encoded)) + encoded)
+    return Key._make(_WORDS(state.digest()))
 
 
 def philox(counter: tuple[Tensor, Tensor], key: Key) -> tuple[Tensor, Tensor, Tensor, Tensor]:

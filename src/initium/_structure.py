@@ -17,7 +17,6 @@ def depth_of(model: nn.Module) -> tuple[int, str] | None:
     best: tuple[int, str] | None = None
     for name, module in model.named_modules():
         children = list(module._modules.values()) if isinstance(module, (nn.ModuleList, nn.Sequential)) else []
-        same = children and all(type(child) is type(children[0]) and any(True for _ in child.children()) for child in children if child is not None)
-        if same and len(children) > 1 and (best is None or len(children) > best[0]):
+        if len(children) > 1 and len({type(child) for child in children}) == 1 and (best is None or len(children) > best[0]):
             best = len(children), name
     return best

@@ -38,6 +38,9 @@ def why_not_drawable(dtype: torch.dtype) -> str | None:
 
 def why_not_writable(tensor: Tensor) -> str | None:
     """Why nothing can be written to this tensor, with the way out; or None."""
+    if type(tensor) in _PLAIN and tensor.device.type != "meta" and tensor.layout is torch.strided and tensor.is_contiguous():
+        if not (tensor.is_inference() or tensor.is_quantized):
+            return None  # nearly every tensor there is, without the slower questions
     if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
         return "it is lazy and has no shape yet: run one forward pass first"
     if isinstance(tensor, FakeTensor):

@@ -15,11 +15,11 @@ class Job(NamedTuple):
     """One fill: element (r, c) of ``out`` gets the value of address ``start + r · stride + c``.
 
     Args:
-        out: a real floating tensor of 1 or 2 dimensions, with memory behind it; any strides.
+        out: a real floating tensor with memory behind it: 1-D or 2-D of any strides, or contiguous of any shape where stride is 0.
         law: what to draw; never a Constant of another kind than ``out`` holds.
         key: the stream.
         start: the address (flat index in the whole tensor) of the first element, ≥ 0.
-        stride: addresses from one row to the next; 0 for a 1-D ``out``.
+        stride: addresses from one row to the next; 0 for one run.
     """
 
     out: Tensor

@@ -32,6 +32,8 @@ _U32 = 4
 _PLAIN = (Tensor, Parameter)  # a subclass may keep its numbers elsewhere
 _LAW = struct.Struct("=qQqqQdd4f")  # initium_law
 
+_DENORMAL = 5e-324
+
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).resolve().parent.parent / "_native" / f"libinitium{_SUFFIX}"
 TARGETS = ("avx512", "avx2", "neon", "scalar")
@@ -57,6 +59,16 @@ class Native:
         )
 
     def fill(self, jobs: Sequence[Job]) -> None:
+        flushed = _DENORMAL * 1.0 == 0.0  # then a law's own numbers would lose theirs on the way to fp32
+        if flushed:
+            torch.set_flush_denormal(False)
+        try:
+            self._fill(jobs)
+        finally:
+            if flushed:
+                torch.set_flush_denormal(True)
+
+    def _fill(self, jobs: Sequence[Job]) -> None:
         tables: list[array.array[float]] = []  # their memory is read until the call returns
         packed_laws: list[bytes] = []
         law_index: dict[torch.dtype, dict[int, int]] = {dtype: {} for dtype in _DTYPES}  # by id: the jobs keep them alive

@@ -27,7 +27,7 @@ class Reference:
     def fill(self, jobs: Sequence[Job]) -> None:
         with torch.no_grad(), _denormals_kept():
             for job in jobs:
-                rows = job.out.unsqueeze(0) if job.out.dim() == 1 else job.out
+                rows = job.out if job.stride else job.out.unsqueeze(0) if job.out.dim() == 1 else job.out.view(1, -1)
                 for index, row in enumerate(rows):
                     _fill_run(row, job.law, job.key, job.start + index * job.stride)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._base import Initializer, as_initializer, initializer_class
 from .constant import Constant, Ones, Zeros
+from .cut_normal import CutNormal
 from .dirac import Dirac
 from .eye import Eye
 from .keep import ClassDefault, Keep, Reset
@@ -26,6 +27,7 @@ from .variance_scaling import (
 __all__ = [
     "ClassDefault",
     "Constant",
+    "CutNormal",
     "Dirac",
     "Eye",
     "Initializer",

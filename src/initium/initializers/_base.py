@@ -21,8 +21,8 @@ Number = float | int | str | Expression
 class Initializer:
     """Base of all initializers: frozen dataclasses whose fields are the arguments a user writes.
 
-    A subclass says ``name`` (its word in text recipes), ``law_for`` when it is elementwise, and ``make`` and ``moments`` when it needs
-    the whole tensor.
+    A subclass says ``name`` (its word in text recipes), ``law_for`` when it is elementwise, and ``make`` and ``moments`` when
+    it needs the whole tensor.
     """
 
     name: ClassVar[str] = ""
@@ -122,14 +122,13 @@ def initializer_class(name: str) -> type[Initializer]:
     load("initium.initializers")
     found = Initializer._registry.get(name.lower())
     if found is None:
-        raise ArgumentError(
-            f"no initializer is called {name!r}.{nearest(name, Initializer._registry)} Known: {', '.join(sorted(Initializer._registry))}"
-        )
+        known = sorted(Initializer._registry)
+        raise ArgumentError(f"no initializer is called {name!r}.{nearest(name, known)} Known: {', '.join(known)}")
     return found
 
 
 def as_initializer(value: object) -> Initializer:
-    """What a rule was given: an Initializer; a number (its ``Constant``); a name (``"xavier_normal"``); a tensor (its ``Values``)."""
+    """What a rule was given: an Initializer; a number (``Constant``); a name (``"xavier_normal"``); a tensor (``Values``)."""
     from .constant import Constant
     from .values import Values
 
@@ -146,5 +145,6 @@ def as_initializer(value: object) -> Initializer:
     if isinstance(value, Tensor):
         return Values(value)
     raise ArgumentTypeError(
-        f"an initializer is expected, got {type(value).__name__}: write Normal(std=0.02), a number, or a name such as 'xavier_normal'"
+        f"an initializer is expected, got {type(value).__name__}: write Normal(std=0.02), a number, or a name such as "
+        f"'xavier_normal'"
     )

@@ -56,10 +56,12 @@ class Dirac(Initializer):
         return mean, math.sqrt(mean - mean**2)
 
     def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        tensor = torch.zeros(shape)
+        tensor = torch.zeros(shape, device="cpu")
         out = shape[0] // layout.groups
-        centre = tuple(size // 2 for size in shape[2:])
+        channels = torch.arange(min(out, shape[1]), device="cpu")
+        middle = tensor
+        for size in reversed(shape[2:]):
+            middle = middle.select(-1, size // 2)
         for group in range(layout.groups):
-            for channel in range(min(out, shape[1])):
-                tensor[(group * out + channel, channel, *centre)] = 1.0
+            middle[group * out + channels, channels] = 1.0
         return tensor

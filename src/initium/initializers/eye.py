@@ -48,4 +48,4 @@ class Eye(Initializer):
         return share * gain, abs(gain) * math.sqrt(share - share**2)
 
     def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        return torch.eye(*shape, dtype=torch.float64) * cast(float, self.gain)
+        return torch.eye(*shape, dtype=torch.float64, device="cpu") * cast(float, self.gain)

@@ -33,7 +33,7 @@ class Reset(Initializer):
 
 @dataclass(frozen=True)
 class ClassDefault(Initializer):
-    """What the tensor's own module class does to it: torch's ``reset_parameters``, with torch's fans; kept where that is not known.
+    """What the tensor's own module class does to it: torch's ``reset_parameters``, with torch's fans; kept where unknown.
 
     Example:
         >>> str(ClassDefault())

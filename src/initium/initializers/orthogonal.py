@@ -21,8 +21,9 @@ from ._base import Initializer, Number, as_number
 class Orthogonal(Initializer):
     """gain · Q, with Q Haar-distributed among the (semi-)orthogonal matrices of the flattened shape (out, in · field).
 
-    Q R = QR(N) for a standard normal N (transposed where out < in · field), with the signs of R's diagonal moved into Q (Mezzadri 2007:
-    without that, Q is not uniform). Worked out in fp64, in one thread, and rounded once: it agrees to 1e-6 on every machine.
+    Q R = QR(N) for a standard normal N (transposed where out < in · field), with the signs (complex: phases) of R's diagonal
+    moved into Q (Mezzadri 2007: without that, Q is not uniform). Worked out in fp64, in one thread, and rounded once: it agrees
+    to 1e-6 on every machine.
 
     Args:
         gain: factor on every singular value.
@@ -36,8 +37,9 @@ class Orthogonal(Initializer):
         >>> torch.allclose(w @ w.T, torch.eye(64), atol=1e-5)
         True
 
-    Source: Saxe et al. 2014 (1312.6120). Packed gates and q/k/v, groups and experts are orthogonal each by itself; torch's function,
-    which sees one matrix, makes none of them so. A convolution is flattened as in torch: its rows are orthonormal, the map is no isometry.
+    Source: Saxe et al. 2014 (1312.6120). Packed gates and q/k/v, groups and experts are orthogonal each by itself; torch's
+    function, which sees one matrix, makes none of them so. A convolution is flattened as in torch: its rows are orthonormal,
+    the map is no isometry.
     """
 
     name = "orthogonal"
@@ -55,16 +57,17 @@ class Orthogonal(Initializer):
         return 0.0, abs(cast(float, self.gain)) / math.sqrt(max(rows, columns))
 
     def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        gaussian = as_matrices(draw(laws.Normal(), "values").double(), layout)
+        gaussian = draw(laws.Normal(), "values")  # complex for a complex weight: then Q is Haar among the unitary matrices
+        gaussian = as_matrices(gaussian.to(torch.promote_types(gaussian.dtype, torch.float64)), layout)
         tall = gaussian.shape[-2] >= gaussian.shape[-1]
         q, r = torch.linalg.qr(gaussian if tall else gaussian.transpose(-2, -1))
-        sign = torch.where(torch.diagonal(r, dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(q.dtype)
-        q = q * sign.unsqueeze(-2)
+        phase = torch.diagonal(r, dim1=-2, dim2=-1).sgn()
+        q = q * torch.where(phase == 0, torch.ones_like(phase), phase).unsqueeze(-2)
         return from_matrices((q if tall else q.transpose(-2, -1)) * cast(float, self.gain), shape, layout)
 
 
 def matrix_sizes(shape: tuple[int, ...], layout: Layout) -> tuple[int, int, int]:
-    """(rows, columns, count) of the logical matrices in a tensor: rows are outputs, columns inputs times the receptive field."""
+    """(rows, columns, count) of a tensor's logical matrices: rows are outputs, columns inputs times the receptive field."""
     if len(shape) < 2:
         raise ArgumentError(f"only tensors with 2 or more dimensions are supported, got shape {shape}")
     sizes = list(shape)

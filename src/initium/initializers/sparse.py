@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from .. import _laws as laws
@@ -26,8 +25,8 @@ class Sparse(Initializer):
     Args:
         sparsity: the fraction that is zero, in [0, 1].
         std: std of the elements that are not zero, ≥ 0.
-        along: ``"column"``, as torch does: every input feeds the same number of outputs; ``"row"``, as the paper does: every unit has
-            the same number of inputs.
+        along: ``"column"``, as torch does: every input feeds the same number of outputs; ``"row"``, as the paper does: every
+            unit has the same number of inputs.
 
     Raises:
         ArgumentError: not 2 dimensions, or sparsity outside [0, 1].

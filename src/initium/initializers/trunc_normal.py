@@ -34,8 +34,8 @@ class TruncNormal(Initializer):
         >>> abs(float(w.std()) - 0.02) < 2e-4, float(w.abs().max()) <= 2 * 0.02 / 0.8796256610342398
         (True, True)
 
-    Differs from torch: ``torch.nn.init.trunc_normal_`` takes absolute cuts and does not correct the std; JAX takes bounds in σ and
-    corrects the std in ``variance_scaling`` only.
+    Differs from torch: ``torch.nn.init.trunc_normal_`` takes absolute cuts and does not correct the std; JAX takes bounds in σ
+    and corrects the std in ``variance_scaling`` only.
     """
 
     name = "trunc_normal"
@@ -48,7 +48,7 @@ class TruncNormal(Initializer):
         for field in ("std", "mean"):
             object.__setattr__(self, field, as_number(getattr(self, field), field, "trunc_normal"))
         self._interval()
-        if not isinstance(self.std, Expression) and self.std < 0:
+        if not isinstance(self.std, Expression) and not cast(float, self.std) >= 0:  # NaN lands here too
             raise ArgumentError(f"trunc_normal expects std >= 0, got std={self.std}")
 
     def _interval(self) -> tuple[float, float]:

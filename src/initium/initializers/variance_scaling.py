@@ -16,6 +16,7 @@ from .trunc_normal import TruncNormal
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 LAWS = ("normal", "uniform", "truncated_normal")
+AXES = ("in_axes", "out_axes", "batch_axes")
 Axes = tuple[int, ...] | None
 
 
@@ -34,8 +35,14 @@ def fan_of(mode: str, fan_in: int, fan_out: int) -> float:
 class _FanScaled(Initializer):
     """What the scaled initializers share: explicit axes, and a std turned into a law."""
 
+    def __post_init__(self) -> None:
+        for name in AXES:
+            axes = getattr(self, name)
+            if axes is not None:
+                object.__setattr__(self, name, (axes,) if isinstance(axes, int) else tuple(axes))
+
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
-        axes = cast(tuple[Axes, Axes, Axes], tuple(getattr(self, name, None) for name in ("in_axes", "out_axes", "batch_axes")))
+        axes = cast(tuple[Axes, Axes, Axes], tuple(getattr(self, name) for name in AXES))
         fan_in, fan_out = layout.with_axes(*axes, len(shape)).fans(shape)
         std = self.std(fan_in, fan_out)
         return law_of_std(self.law_name, std)
@@ -95,6 +102,7 @@ class VarianceScaling(_FanScaled):
     batch_axes: Axes = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "scale", as_number(self.scale, "scale", "variance_scaling"))
         if not isinstance(self.scale, Expression) and not cast(float, self.scale) > 0:
             raise ArgumentError(f"variance_scaling expects scale > 0, got scale={self.scale}")
@@ -117,8 +125,8 @@ class LecunNormal(_FanScaled):
         >>> abs(float(LecunNormal()(64, 400).std()) - 400**-0.5) < 1e-3
         True
 
-    Source: LeCun et al. 1998, Efficient BackProp; Klambauer et al. 2017 (1706.02515). JAX and timm truncate it at ±2σ; this one is
-    a whole normal: ``VarianceScaling(1, "fan_in", "truncated_normal")`` is theirs.
+    Source: LeCun et al. 1998, Efficient BackProp; Klambauer et al. 2017 (1706.02515). JAX and timm truncate it at ±2σ; this one
+    is a whole normal: ``VarianceScaling(1, "fan_in", "truncated_normal")`` is theirs.
     """
 
     name = "lecun_normal"
@@ -168,7 +176,10 @@ class XavierNormal(_FanScaled):
     law_name = "normal"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "gain", as_number(self.gain, "gain", self.name))
+        if not isinstance(self.gain, Expression) and not cast(float, self.gain) >= 0:  # NaN lands here too
+            raise ArgumentError(f"{self.name} expects gain >= 0, got gain={self.gain}")
 
     def std(self, fan_in: int, fan_out: int) -> float:
         return cast(float, self.gain) * math.sqrt(2.0 / float(fan_in + fan_out))
@@ -215,12 +226,17 @@ class KaimingNormal(_FanScaled):
     law_name = "normal"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "mode", self.mode.lower() if isinstance(self.mode, str) else self.mode)
         _checked("mode", self.mode, MODES)
-        calculate_gain(self.nonlinearity, self.a)
+        self._gain()
+
+    def _gain(self) -> float:
+        # a is a leaky ReLU's slope; what elu, softplus and others have is of another kind, and stays at its default
+        return calculate_gain(self.nonlinearity, self.a if self.nonlinearity in ("leaky_relu", "prelu") else None)
 
     def std(self, fan_in: int, fan_out: int) -> float:
-        return calculate_gain(self.nonlinearity, self.a) / math.sqrt(fan_of(self.mode, fan_in, fan_out))
+        return self._gain() / math.sqrt(fan_of(self.mode, fan_in, fan_out))
 
 
 @dataclass(frozen=True)
