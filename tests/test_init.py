@@ -183,7 +183,9 @@ def test_generator_of_another_device_or_kind():
     with pytest.raises(RuntimeError, match=r"the generator is on cuda, the tensor on cpu") as caught:
         init.normal_(torch.empty(3), generator=_Elsewhere())
     assert isinstance(caught.value, InitiumError)
-    with pytest.raises(TypeError, match=r"generator expects a torch.Generator, got int: write torch.Generator\(\).manual_seed\(0\)"):
+    with pytest.raises(
+        TypeError, match=r"generator expects a torch.Generator, got int: write torch.Generator\(\).manual_seed\(0\)"
+    ):
         init.normal_(torch.empty(3), generator=42)
 
 
@@ -196,12 +198,21 @@ def _inference(*shape: int) -> torch.Tensor:
 
 
 TORCH_ERRORS = {  # name: call on a module (torch's or ours), our sentence
-    "xavier_1d": (lambda i: i.xavier_uniform_(torch.empty(3)), "Fan in and fan out can not be computed for tensor with fewer than 2"),
+    "xavier_1d": (
+        lambda i: i.xavier_uniform_(torch.empty(3)),
+        "Fan in and fan out can not be computed for tensor with fewer than 2",
+    ),
     "xavier_normal_0d": (lambda i: i.xavier_normal_(torch.empty(())), "fewer than 2 dimensions: this one has shape ()"),
-    "kaiming_1d": (lambda i: i.kaiming_normal_(torch.empty(3)), "Fan in and fan out can not be computed for tensor with fewer than 2"),
+    "kaiming_1d": (
+        lambda i: i.kaiming_normal_(torch.empty(3)),
+        "Fan in and fan out can not be computed for tensor with fewer than 2",
+    ),
     "kaiming_uniform_meta": (lambda i: i.kaiming_uniform_(torch.empty(3, device="meta")), "fewer than 2 dimensions"),
     "kaiming_mode": (lambda i: i.kaiming_normal_(torch.empty(3, 3), mode="fan_inn"), "Did you mean 'fan_in'?"),
-    "kaiming_name": (lambda i: i.kaiming_normal_(torch.empty(3, 3), nonlinearity="rellu"), "Unsupported nonlinearity rellu. Did you mean"),
+    "kaiming_name": (
+        lambda i: i.kaiming_normal_(torch.empty(3, 3), nonlinearity="rellu"),
+        "Unsupported nonlinearity rellu. Did you mean",
+    ),
     "kaiming_slope": (lambda i: i.kaiming_normal_(torch.empty(3, 3), a=True), "negative_slope True not a valid number"),
     "fans_1d": (lambda i: i._calculate_fan_in_and_fan_out(torch.empty(3)), "Fan in and fan out can not be computed"),
     "fan_mode": (lambda i: i._calculate_correct_fan(torch.empty(3, 3), "x"), "Mode x not supported, please use one of"),
@@ -217,16 +228,25 @@ TORCH_ERRORS = {  # name: call on a module (torch's or ours), our sentence
     "normal_nan": (lambda i: i.normal_(torch.empty(3), std=math.nan), "normal expects std >= 0, got std=nan"),
     "uniform_order": (lambda i: i.uniform_(torch.empty(3), 1, 0), "uniform expects low <= high, got [1.0, 0.0): swap them"),
     "uniform_infinite": (lambda i: i.uniform_(torch.empty(3), 0, math.inf), "uniform bounds must be finite"),
-    "trunc_order": (lambda i: i.trunc_normal_(torch.empty(3), a=1, b=0), "cut_normal expects a <= b, got [1.0, 0.0]: swap them"),
+    "trunc_order": (
+        lambda i: i.trunc_normal_(torch.empty(3), a=1, b=0),
+        "cut_normal expects a <= b, got [1.0, 0.0]: swap them",
+    ),
     "xavier_gain": (lambda i: i.xavier_normal_(torch.empty(3, 3), gain=-1), "xavier_normal expects gain >= 0, got gain=-1.0"),
     "std_text": (lambda i: i.normal_(torch.empty(3), std="0.02"), "std must be a number, not str"),
     "std_tensor": (lambda i: i.normal_(torch.empty(3), std=torch.ones(3)), "std must be a number, not Tensor"),
     "val_text": (lambda i: i.constant_(torch.empty(3), "1"), "val must be a number, not str"),
     "no_tensor": (lambda i: i.zeros_(None), "init.zeros_ expects a tensor, got NoneType: the layer has none (bias=False?)"),
     "expanded": (lambda i: i.normal_(torch.zeros(1).expand(3)), "its elements share memory (an expanded view): call .clone()"),
-    "inference": (lambda i: i.normal_(_inference(3)), "it is an inference tensor: build the model outside torch.inference_mode()"),
+    "inference": (
+        lambda i: i.normal_(_inference(3)),
+        "it is an inference tensor: build the model outside torch.inference_mode()",
+    ),
     "inference_zeros": (lambda i: i.zeros_(_inference(3)), "it is an inference tensor"),
-    "integer": (lambda i: i.normal_(torch.empty(3, dtype=torch.int64)), "random values need a floating or complex dtype, not int64"),
+    "integer": (
+        lambda i: i.normal_(torch.empty(3, dtype=torch.int64)),
+        "random values need a floating or complex dtype, not int64",
+    ),
     "fp8": (lambda i: i.uniform_(torch.empty(3, dtype=torch.float8_e4m3fn)), "float8_e4m3fn has no rounding rule here yet"),
     "lazy": (lambda i: i.normal_(nn.LazyLinear(3).weight), "it is lazy and has no shape yet: run one forward pass first"),
 }
@@ -235,7 +255,7 @@ TORCH_ERRORS = {  # name: call on a module (torch's or ours), our sentence
 @pytest.mark.parametrize("case", TORCH_ERRORS)
 def test_errors_are_torchs_and_ours(case):
     function, sentence = TORCH_ERRORS[case]
-    with pytest.raises(Exception) as theirs:  # noqa: PT011
+    with pytest.raises(Exception) as theirs:
         function(torch.nn.init)
     before = torch.get_rng_state()
     with pytest.raises(InitiumError) as ours:

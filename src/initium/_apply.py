@@ -16,7 +16,7 @@ from ._plan import Plan, Row, redecided
 from ._planner import decide, seed_or_drawn
 from ._recipe import Recipe, recipe
 from ._rules import Rule
-from ._sharded import located
+from ._sharded import located, needs_whole, reshard, why_not_located
 from ._tensors import why_not_writable
 
 Only = str | Iterable[str] | None
@@ -65,6 +65,7 @@ def initialize(
             "for the model's own initialisation use initium.build(constructor, …, seed=0)"
         )
     chosen = recipe(rules)  # type: ignore[arg-type]
+    reshard(model)
     inv = inventory(model)
     names = [prefix + slot.name for slot in inv.slots]
     selected = None if only is None else _selected(only, names, {slot.key: n for slot, n in zip(inv.slots, names, strict=True)})
@@ -74,6 +75,7 @@ def initialize(
 
 def apply(plan: Plan, model: nn.Module, *, only: Only = None, prefix: str = "", rename: Rename = None, part: bool = False) -> Plan:
     """See ``Plan.apply``."""
+    reshard(model)
     inv = inventory(model)
     if not prefix and plan.prefix and not any(slot.name in plan for slot in inv.slots):
         prefix = plan.prefix
@@ -86,14 +88,21 @@ def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: 
     _check(writes)
     notes = _write_computed(plan, [write for write in writes if write.slot.computed is not None])
     batch = Batch()
-    for write in writes:
-        program = write.source.decision.program
-        if program is not None and write.slot.computed is None:
-            local, region = located(write.slot.tensor)
-            batch.add(local, program, plan.key_of(write.source.name), region)
+    whole: list[str] = []
     with torch.no_grad():
+        for slot, row, source in writes:
+            program = source.decision.program
+            if program is not None and slot.computed is None:
+                local, region = located(slot.tensor)
+                batch.add(local, program, plan.key_of(source.name), region)
+                if region is not None and needs_whole(program):
+                    whole.append(row.name)
         batch.run()
-    _tie_again(writes)
+    notes.update(_tie_again(writes))
+    if whole:
+        said = f"{len(whole)} sharded tensors are computed whole by each rank that holds a part, one at a time: {', '.join(whole[:3])}"
+        said += ", …" if len(whole) > 3 else ""
+        plan = plan if said in plan.notes else plan.with_rows(plan.rows(), notes=[*plan.notes, said])
     return plan.with_rows([redecided(row, note=notes[row.name]) if row.name in notes else row for row in plan.rows()]) if notes else plan
 
 
@@ -114,23 +123,26 @@ def _matched(
     plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: str, rename: Rename, part: bool
 ) -> list[_Write]:
     """Which tensor of the model gets which row's values."""
-    rows = {row.name: row for row in plan.rows()}
+    rows = plan.by_name()
     writes: list[_Write] = []
     met: set[str] = set()
     strange: list[str] = []
+    straight = not prefix and rename is None
     for slot in inv.slots:
-        name = _renamed(prefix + slot.name, rename)
+        name = slot.name if straight else _renamed(prefix + slot.name, rename)
         row = rows.get(name)
         if row is None:
             if selected is None and not slot.is_buffer and slot.derived_from is None:
                 strange.append(name)
             continue
         met.add(name)
-        if row.related is not None and row.decision.kind == "tied":
-            met.add(row.related) if slot.tied_to is not None else None
         if selected is not None and name not in selected:
             continue
-        source = rows[row.related] if row.decision.kind == "tied" and row.related in rows else row
+        source = row
+        if row.decision.kind == "tied" and row.related is not None:
+            source = rows.get(row.related, row)
+            if slot.tied_to is not None:
+                met.add(row.related)
         if slot.tied_to is not None and (selected is None or _renamed(prefix + slot.tied_to, rename) in selected):
             continue  # written under its first name
         writes.append(_Write(slot, row, source))
@@ -139,8 +151,11 @@ def _matched(
             f"the model has {len(strange)} parameters that the plan does not know:\n{listing(strange)}\n"
             f"make the plan from this model, or say prefix= or rename= if it is a part of a larger one"
         )
-    lacking = [name for name in (rows if selected is None else selected) if name not in met and rows[name].decision.kind != "derived"]
-    if lacking and not part:
+    wanted = len(rows) if selected is None else len(selected)
+    lacking = [] if part or len(met) == wanted else [
+        name for name in (rows if selected is None else selected) if name not in met and rows[name].decision.kind != "derived"
+    ]
+    if lacking:
         raise PlanError(
             f"the plan has {len(lacking)} tensors that the model lacks:\n{listing(lacking)}\n"
             f"if the model is meant to hold a part of them only, say part=True"
@@ -156,34 +171,39 @@ def _renamed(name: str, rename: Rename) -> str:
 
 def _check(writes: list[_Write]) -> None:
     """Everything that can be wrong, before anything is written."""
+    lost: list[str] = []
+    undefined: list[str] = []
     for slot, row, source in writes:
         decision, tensor = source.decision, slot.tensor
-        if tuple(tensor.shape) != decision.shape:
-            if tensor.numel() == 0:
-                raise WriteError(
-                    f"{row.name} has 0 elements here and shape {decision.shape} in the plan: a placeholder of a sharded parameter (ZeRO-3); "
-                    f"gather it first (deepspeed.zero.GatheredParameters), or initialise before sharding"
-                )
-            raise PlanError(f"{row.name} has shape {tuple(tensor.shape)} in the model and {decision.shape} in the plan")
-    lost = [row.name for slot, row, source in writes if source.decision.kind == "kept" and (source.decision.on_meta or slot.tensor.is_meta)]
+        if tensor.shape != decision.shape:
+            raise _misfit(row, tensor, decision.shape)
+        if decision.program is not None:
+            for written in [tensor] if slot.computed is None else [_get(slot.module, name) for name in slot.computed.originals]:
+                reason = why_not_writable(written) or why_not_located(written)
+                if reason:
+                    raise WriteError(f"{row.name} cannot be written: {reason}")
+        elif decision.kind == "kept" and (decision.on_meta or tensor.is_meta):
+            lost.append(row.name)
+        elif decision.kind == "undefined":
+            undefined.append(row.name)
     if lost:
         raise WriteError(
             f"{len(lost)} tensors are to be kept as constructed, but the model that was planned is on meta and never had their values:\n"
             f"{listing(lost)}\ngive them a rule, or let initium.build run the constructor for real"
         )
-    undefined = [row.name for _, row, source in writes if source.decision.kind == "undefined"]
     if undefined:
         raise PlanError(
             f"nobody ever fills {len(undefined)} tensors:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
         )
-    for slot, row, source in writes:
-        if source.decision.program is None:
-            continue
-        tensors = [slot.tensor] if slot.computed is None else [_get(slot.module, name) for name in slot.computed.originals]
-        for tensor in tensors:
-            reason = why_not_writable(tensor)
-            if reason:
-                raise WriteError(f"{row.name} cannot be written: {reason}")
+
+
+def _misfit(row: Row, tensor: Tensor, shape: tuple[int, ...]) -> PlanError | WriteError:
+    if tensor.numel() == 0:
+        return WriteError(
+            f"{row.name} has 0 elements here and shape {shape} in the plan: a placeholder of a sharded parameter (ZeRO-3); "
+            f"gather it first (deepspeed.zero.GatheredParameters), or initialise before sharding"
+        )
+    return PlanError(f"{row.name} has shape {tuple(tensor.shape)} in the model and {shape} in the plan")
 
 
 def _write_computed(plan: Plan, writes: list[_Write]) -> dict[str, str]:
@@ -197,7 +217,7 @@ def _write_computed(plan: Plan, writes: list[_Write]) -> dict[str, str]:
                 continue
             with torch.no_grad():
                 saved += [(t, t.detach().clone()) for t in (_get(slot.module, name) for name in computed.originals)]
-                value = torch.empty(slot.shape, dtype=slot.dtype, device=slot.tensor.device)
+                value = torch.empty(slot.shape, dtype=slot.dtype, device=saved[-1][0].device)
                 batch = Batch()
                 batch.add(value, program, plan.key_of(source.name))
                 batch.run()
@@ -223,15 +243,20 @@ def _compared(name: str, slot: Slot, value: Tensor, forward: Tensor) -> dict[str
     return {name: f"the forward pass sees std {float(forward.double().std()):.6g}: the parametrization changes what is written"}
 
 
-def _tie_again(writes: list[_Write]) -> None:
-    """Plain tensors that the plan ties and a device move has untied become one again."""
-    by_name = {write.row.name: write.slot for write in writes}
-    for slot, row, source in writes:
+def _tie_again(writes: list[_Write]) -> dict[str, str]:
+    """Plain tensors that the plan ties and a device move has untied become one again; of others a note says that they are two."""
+    notes: dict[str, str] = {}
+    untied = [write for write in writes if write.source is not write.row]
+    by_name = {write.row.name: write.slot for write in writes} if untied else {}
+    for slot, row, source in untied:
         first = by_name.get(source.name)
-        if source is row or first is None or first.tensor is slot.tensor:
+        if first is None or first.tensor is slot.tensor:
             continue
         if type(slot.tensor) is type(first.tensor) is nn.Parameter and slot.tensor.device == first.tensor.device:
             slot.module._parameters[slot.local] = first.tensor
+        else:
+            notes[row.name] = f"has the values of {source.name}, but is another tensor here: each gets its own updates"
+    return notes
 
 
 def _get(module: nn.Module, path: str) -> Tensor:

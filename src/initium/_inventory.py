@@ -18,6 +18,8 @@ from ._errors import PlanError
 from ._fans import BARE, BIAS, KEPT_BUFFER, Layout
 from ._layouts import layouts_of
 from ._parametrized import Computed, computed_weights
+from ._sharded_computed import shard_aware
+from ._tensors import why_placeholder, why_unreadable
 
 # class -> (the child that it wraps, whether that child's name stands in the state_dict's keys)
 _WRAPPERS = {
@@ -94,6 +96,12 @@ def inventory(model: nn.Module) -> Inventory:
         raise PlanError(f"a model is an nn.Module, got {type(model).__name__}")
     walk = _Walk()
     walk.module(model, "", "", {}, {})
+    keys: dict[str, str] = {}
+    if len({slot.name for slot in walk.slots}) < len(walk.slots):
+        for slot in walk.slots:
+            other = keys.setdefault(slot.name, slot.key)
+            if other != slot.key:
+                raise PlanError(f"two tensors have the canonical name {slot.name!r}: {other} and {slot.key}; rename one of the modules")
     return Inventory(model, tuple(walk.slots), tuple(walk.modules))
 
 
@@ -103,8 +111,8 @@ class _Walk:
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.modules: list[tuple[str, nn.Module]] = []
-        self._first: dict[object, str] = {}
-        self._keys: dict[str, str] = {}
+        self._first: dict[int, tuple[str, Tensor]] = {}  # memory, or minus the object's id -> first name and tensor
+        self._views: dict[tuple[int, object], str] = {}
         self._path: set[int] = set()
 
     def module(
@@ -142,6 +150,8 @@ class _Walk:
             raise PlanError(f"{name[:-1] or 'the model'} contains itself")
         self._path.add(id(module))
         wrapped = _wrapped(module)
+        if wrapped is not None and (reason := why_unreadable(module)):
+            raise PlanError(f"the tensors of {name[:-1] or 'the model'} cannot be read: {reason}")
         for local, child in module._modules.items():
             if child is None:
                 continue
@@ -163,40 +173,48 @@ class _Walk:
         own: Mapping[str, Layout],
         hidden: Mapping[str, str],
     ) -> None:
+        slots, first = self.slots, self._first
         for local, tensor in tensors.items():
             if tensor is None:
                 continue
             name = prefix + local
-            if isinstance(tensor, UninitializedTensorMixin):
-                raise PlanError(f"{name} is lazy and has no shape yet: run one forward pass first")
-            layout = (words.get(local) if words else None) or own.get(local)
+            layout = words.get(local) if words else None
             if layout is None:
-                layout = KEPT_BUFFER if is_buffer else BIAS if _is_bias(local, tensor) else BARE
-            tied_to = self._first.setdefault(_identity(tensor), name)
-            self._add(
-                Slot(
-                    name,
-                    key + local,
-                    tensor,
-                    module,
-                    local,
-                    layout,
-                    is_buffer,
-                    None if tied_to is name else tied_to,
-                    hidden.get(local) if hidden else None,
-                    None,
-                )
+                layout = own.get(local)
+                if layout is None:
+                    layout = KEPT_BUFFER if is_buffer else BIAS if _is_bias(local, tensor) else BARE
+            tied_to = None
+            if type(tensor) in _PLAIN and (pointer := _memory(tensor)):
+                known = first.get(pointer)
+                if known is None:
+                    first[pointer] = (name, tensor)
+                else:
+                    tied_to = self._same_memory(known, name, tensor, pointer)
+            else:
+                if isinstance(tensor, UninitializedTensorMixin):
+                    raise PlanError(f"{name} is lazy and has no shape yet: run one forward pass first")
+                if reason := why_placeholder(tensor):
+                    raise PlanError(f"{name} cannot be read: {reason}")
+                known = first.setdefault(-id(tensor), (name, tensor))
+                tied_to = None if known[0] is name else known[0]
+            slots.append(
+                Slot(name, key + local, tensor, module, local, layout, is_buffer, tied_to, hidden.get(local) if hidden else None, None)
             )
 
-    def _computed(self, computed: Computed, module: nn.Module, name: str, key: str, layout: Layout) -> None:
-        local = computed.local
-        self._add(Slot(name + local, key + local, computed.read(), module, local, layout, False, None, None, computed))
+    def _same_memory(self, known: tuple[str, Tensor], name: str, tensor: Tensor, pointer: int) -> str | None:
+        """The first name of a tensor that shows the same memory in the same way; another view of it is no tie."""
+        other = known[1]
+        if tensor is other or (tensor.shape == other.shape and tensor.stride() == other.stride() and tensor.dtype == other.dtype):
+            return known[0]
+        for (at, seen), first_name in self._views.items():
+            if at == pointer and seen == (tensor.shape, tensor.stride(), tensor.dtype):
+                return first_name
+        self._views[pointer, (tensor.shape, tensor.stride(), tensor.dtype)] = name
+        return None
 
-    def _add(self, slot: Slot) -> None:
-        known = self._keys.setdefault(slot.name, slot.key)
-        if known is not slot.key:
-            raise PlanError(f"two tensors have the canonical name {slot.name!r}: {known} and {slot.key}; rename one of the modules")
-        self.slots.append(slot)
+    def _computed(self, computed: Computed, module: nn.Module, name: str, key: str, layout: Layout) -> None:
+        local, computed = computed.local, shard_aware(computed, module)
+        self.slots.append(Slot(name + local, key + local, computed.read(), module, local, layout, False, None, None, computed))
 
 
 V = TypeVar("V")
@@ -214,13 +232,9 @@ def _is_bias(local: str, tensor: Tensor) -> bool:
     return local == "bias" and tensor.dim() == 1
 
 
-def _identity(tensor: Tensor) -> object:
-    """What two names of one tensor share: the object, or for plain tensors the memory they show in the same way."""
-    if type(tensor) in _PLAIN and tensor.layout is torch.strided:
-        pointer = tensor.data_ptr()
-        if pointer and tensor.numel():
-            return pointer, tensor.dtype, tensor.shape, tensor.stride()
-    return id(tensor)
+def _memory(tensor: Tensor) -> int:
+    """Where a plain tensor's memory begins; 0 where it has none."""
+    return tensor.data_ptr() if tensor.layout is torch.strided else 0
 
 
 _PLAIN = frozenset({Tensor, nn.Parameter})

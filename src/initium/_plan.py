@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
 
 from ._errors import PlanError, nearest
 from ._programs import Program, is_random
-from ._stream import STREAM_VERSION, Key, checked_seed, derive_key
+from ._stream import STREAM_VERSION, checked_seed
 from .initializers import Initializer
 
 if TYPE_CHECKING:
     from ._diff import Diff
+    from ._execute import Keys
 
 KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
 
@@ -184,6 +185,10 @@ class Plan(Mapping[str, Entry]):
         """All rows, in the model's order."""
         return self._rows.values()
 
+    def by_name(self) -> Mapping[str, Row]:
+        """The rows under their names."""
+        return self._rows
+
     def reseed(self, seed: int) -> Plan:
         """The same decisions with other numbers."""
         return Plan(self._rows.values(), seed, recipe=self._recipe, prefix=self._prefix, notes=self._notes)
@@ -198,20 +203,30 @@ class Plan(Mapping[str, Entry]):
             notes=self._notes if notes is None else notes,
         )
 
-    def key_of(self, name: str) -> Callable[[str], Key]:
+    def key_of(self, name: str) -> Keys:
         """The keys of a tensor's streams, by tag."""
-        return lambda tag: derive_key(self._seed, name, tag)
+        from ._execute import Keys
 
-    def values(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        return Keys(self._seed, name)
+
+    @overload
+    def values(self) -> ValuesView[Entry]: ...
+
+    @overload
+    def values(self, name: str, start: int = 0, stop: int | None = None) -> Tensor: ...
+
+    def values(self, name: str | None = None, start: int = 0, stop: int | None = None) -> Tensor | ValuesView[Entry]:
         """Elements ``start … stop`` (flat indices in the whole tensor) as 1-D fp32; any place costs the same.
 
         Args:
-            name: canonical full name.
+            name: canonical full name; without one, the mapping's entries.
             start, stop: 0 ≤ start ≤ stop ≤ number of elements.
 
         Raises:
             PlanError: the plan does not hold the values (kept, undefined, derived), or the range is not in the tensor.
         """
+        if name is None:
+            return super().values()
         from ._execute import values
 
         row = self.row(name)
