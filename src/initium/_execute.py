@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import _laws as laws
-from ._programs import Blocks, Given, Made, Program
+from ._programs import At, Blocks, Computed, Draw, Given, Leaf, Made, Program, Renamed, Step
 from ._regions import Region, flat_boxes, law_jobs
-from ._stream import Key
+from ._stream import Key, derive_key
 from .backends import Job, fill
 
 KeyOf = Callable[[str], Key]
 """The key of a stream by its tag."""
+
+
+class Keys(NamedTuple):
+    """The keys of one tensor's streams, by tag; and those of other tensors, for what is copied or computed from them."""
+
+    seed: int
+    name: str
+
+    def __call__(self, tag: str) -> Key:
+        return derive_key(self.seed, self.name, tag)
+
+    def of(self, name: str) -> Keys:
+        """The keys of another tensor."""
+        return Keys(self.seed, name)
+
 
 _ELEMENTWISE = frozenset({laws.Uniform, laws.Normal, laws.TruncNormal})
 _SHORT = 32  # elements: runs of memory shorter than this are drawn into a contiguous tensor and copied
@@ -63,6 +80,10 @@ class Batch:
             _copy_part(out, program.values, region, block)
         elif isinstance(program, Made):
             _copy_part(out, make(program, key_of, block or Region.whole(region.shape)), region, block)
+        elif isinstance(program, Renamed):
+            self._add(out, program.program, _renamed(program, key_of), region, block)
+        elif isinstance(program, Computed):
+            _copy_part(out, compute(program, key_of), region, block)
         elif isinstance(program, laws.Constant):
             out.fill_(program.value)
         elif out.is_complex():
@@ -106,7 +127,91 @@ def make(program: Made, key_of: KeyOf, block: Region) -> Tensor:
         return out
 
     with torch.no_grad(), one_thread():
+        if program.layout.repeats > 1:
+            return _in_turns(program, block.local_shape, draw)
         return program.maker.make(block.local_shape, program.layout, draw)
+
+
+def _in_turns(program: Made, shape: tuple[int, ...], draw: Draw) -> Tensor:
+    """Logical weights that take turns along an axis (heads with their own q, k and v): each made whole from its own rows."""
+    layout, axis = program.layout, program.layout.block_axis % len(shape)
+    owner = torch.tensor([index for index, size in layout.pieces() for _ in range(size)])
+    lone = replace(layout, blocks=(), block_names=(), repeats=1)
+    out = torch.empty(shape, dtype=torch.float64)
+    for index, block in enumerate(layout.block_shapes(shape)):
+        rows = (owner == index).nonzero().flatten()
+
+        def of_block(law: laws.Law, tag: str, rows: Tensor = rows) -> Tensor:
+            return draw(law, tag).index_select(axis, rows)
+
+        out.index_copy_(axis, rows, program.maker.make(block, lone, of_block).double())
+    return out
+
+
+def compute(program: Computed, key_of: KeyOf) -> Tensor:
+    """The whole tensor of a computation, on the CPU, in one thread, every float as fp64."""
+    results: list[tuple[Tensor, ...]] = []
+    with torch.no_grad(), one_thread(), torch.random.fork_rng(devices=()):
+        for index, step in enumerate(program.steps):
+            if isinstance(step, Step):
+                results.append(_stepped(step, results, key_of(f"step/{index}")))
+            else:
+                results.append((_leaf(step, key_of),))
+    return results[program.out.index][program.out.item]
+
+
+def _leaf(leaf: Leaf, key_of: KeyOf) -> Tensor:
+    if isinstance(leaf.program, Given):
+        return _wide(leaf.program.values.cpu())
+    out = torch.empty(leaf.shape, device="cpu")
+    batch = Batch()
+    batch.add(out, leaf.program, key_of)
+    batch.run()
+    return _wide(out)
+
+
+def _stepped(step: Step, results: list[tuple[Tensor, ...]], key: Key) -> tuple[Tensor, ...]:
+    def value(said: Any, changes: bool = False) -> Any:
+        if isinstance(said, At):
+            found = results[said.index][said.item]
+            return found.clone() if changes else found
+        if isinstance(said, tuple):
+            return [value(part, changes) for part in said]
+        return _WIDER.get(said, said) if isinstance(said, torch.dtype) else said
+
+    operator = operator_of(step.op)
+    args = [value(said, place in step.changes) for place, said in enumerate(step.args)]
+    kwargs = {name: value(said, name in step.changes) for name, said in step.kwargs}
+    if torch.Tag.nondeterministic_seeded in operator.tags:
+        torch.manual_seed(key.k0 | key.k1 << 32)
+    returned = operator(*args, **kwargs)
+    if step.changes:
+        return tuple(args[place] if isinstance(place, int) else kwargs[place] for place in step.changes)
+    return tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+
+
+def operator_of(name: str) -> Any:
+    """torch's operator of that name: ``"aten.mul.Tensor"``."""
+    namespace, operator, overload = name.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), operator), overload)
+
+
+_WIDER = {
+    torch.float32: torch.float64,
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.complex64: torch.complex128,
+}
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values.to(_WIDER.get(values.dtype, values.dtype))
+
+
+def _renamed(program: Renamed, key_of: KeyOf) -> KeyOf:
+    assert isinstance(key_of, Keys), "only a plan's tensors have names"
+    other = key_of.of(program.name)
+    return lambda tag: other(program.tag_of(tag))
 
 
 @contextlib.contextmanager

@@ -59,6 +59,8 @@ class Layout:
                 f"an axis is either an output, an input or a batch axis: out_axes={self.out_axes}, in_axes={self.in_axes} "
                 f"and batch_axes={self.batch_axes} share one"
             )
+        if min((*axes, self.block_axis)) < 0:
+            raise ArgumentError(f"a layout counts its axes from 0, and {min((*axes, self.block_axis))} is not one")
         if self.groups < 1 or self.repeats < 1:
             raise ArgumentError(f"groups and repeats are at least 1, not {self.groups} and {self.repeats}")
         if self.block_names and len(self.block_names) != len(self.blocks):
@@ -71,12 +73,11 @@ class Layout:
         if not self.blocks:
             return [shape]
         axis = self.block_axis
-        if not -len(shape) <= axis < len(shape) or sum(self.blocks) != shape[axis]:
+        if axis >= len(shape) or sum(self.blocks) != shape[axis]:
             raise ArgumentError(
                 f"the blocks {self.blocks} do not add up to axis {axis} of shape {shape}: "
                 f"say the sizes of the weights that are packed there"
             )
-        axis %= len(shape)
         return [(*shape[:axis], size, *shape[axis + 1 :]) for size in self.blocks]
 
     def pieces(self) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,8 @@ from ._rules import Rule, unmatched
 from ._stream import checked_seed
 from ._structure import depth_of
 from ._tensors import why_not_drawable
-from .initializers import Initializer, Keep, Reset
+from ._torch_defaults import speaks_below
+from .initializers import ClassDefault, Initializer, Keep, Reset
 
 DECLARED = "_initium_declared"  # where a module keeps what declare() said of its tensors
 
@@ -83,9 +84,10 @@ class _Planner:
 
     def __post_init__(self) -> None:
         rules = self.rules.rules
-        self._free = [rule.test is not None for rule in rules]
-        self._named = [(i, rule) for i, rule in enumerate(rules) if isinstance(rule.where, str) and rule.where != "**"]
-        self._cacheable = not any(self._free)
+        self._named = [rule for rule in rules if isinstance(rule.where, str) and rule.where != "**"]
+        # tensors that look alike share a decision, unless a rule may tell them apart by more than what stands in the signature
+        self._alike = not any(rule.test is not None or isinstance(rule.initializer, ClassDefault) for rule in rules)
+        self._above: list[tuple[str, nn.Module]] | None = None
 
     def row(self, slot: Slot) -> Row:
         name = self.prefix + slot.name if self.prefix else slot.name
@@ -107,7 +109,7 @@ class _Planner:
         declared = slot.module.__dict__.get(DECLARED)
         if declared is not None and slot.local in declared:
             return self._worked_out(slot, declared[slot.local], "declared on the layer", (), "")
-        if not self._cacheable:
+        if not self._alike:
             return self._fresh(slot)
         tensor = slot.tensor
         signature = (
@@ -118,7 +120,7 @@ class _Planner:
             id(slot.layout),
             slot.is_buffer,
             tensor.is_meta,
-            tuple([rule.claims_name(slot) for _, rule in self._named]) if self._named else None,
+            tuple([rule.claims_name(slot) for rule in self._named]) if self._named else None,
         )
         try:
             return self._decided[signature]
@@ -139,12 +141,19 @@ class _Planner:
         rule = self.rules.rules[index]
         return self._worked_out(slot, initializer, self._called(index), tuple(self._called(i) for i in overridden), rule.source)
 
+    def _speakers(self) -> list[tuple[str, nn.Module]]:
+        """The modules that initialise their descendants' tensors too, outermost first, with their prefixes."""
+        if self._above is None:
+            self._above = [(f"{name}." if name else "", module) for name, module in self.inv.modules if speaks_below(module)]
+        return self._above
+
     def _called(self, index: int) -> str:
-        return f"{self.rules.name}[{index}] {self.rules.rules[index]}" if self.rules.name else str(self.rules.rules[index])
+        """A rule as the plan shows it: ``he[1] role=weight``."""
+        return f"{self.rules.name or 'rule'}[{index}] {self.rules.rules[index].conditions}"
 
     def _worked_out(self, slot: Slot, said: Initializer, rule: str, overridden: tuple[str, ...], source: str) -> Decision:
         shape, dtype, layout = slot.shape, slot.dtype, slot.layout
-        initializer = settled(said, slot)
+        initializer = settled(said, slot, self._speakers() if isinstance(said, ClassDefault) else ())
         if initializer is None:
             kept = said if isinstance(said, Keep) else Keep()
             return Decision(shape, dtype, "kept", kept, None, *self._fans(slot, None), layout.role, rule, overridden, source, "", slot.tensor.is_meta)

@@ -16,7 +16,7 @@ from ._inventory import Slot
 from ._layouts import layouts_of
 from ._rules import Rule
 from ._torch_defaults import torch_default
-from .initializers import ClassDefault, Constant, Initializer, Keep, Reset
+from .initializers import ClassDefault, Constant, Initializer, Keep, Parts, Reset
 
 
 @dataclass(frozen=True, init=False)
@@ -27,6 +27,8 @@ class Recipe:
         rules: the rules, general ones first; or several arguments of one rule each.
         name: how it is called, in tables and messages.
         knobs: the numbers it was made with; expressions may use them.
+        roles: structural roles that the user says: ``{"**.proj.weight": "residual_out"}``, globs over full names; they go over what
+            names and traces tell.
 
     Example:
         >>> mine = Recipe([Rule(nn.Linear, weight="xavier_normal", bias=0), Rule("head.*", Normal(std=0.01))])
@@ -37,8 +39,16 @@ class Recipe:
     rules: tuple[Rule, ...]
     name: str
     knobs: tuple[tuple[str, float], ...]
+    roles: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __init__(self, rules: Iterable[Rule] | Rule, *more: Rule, name: str = "", knobs: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule] | Rule,
+        *more: Rule,
+        name: str = "",
+        knobs: Mapping[str, float] | None = None,
+        roles: Mapping[str, str | tuple[str, ...]] | None = None,
+    ) -> None:
         listed = (rules, *more) if isinstance(rules, Rule) else (*rules, *more)
         for rule in listed:
             if not isinstance(rule, Rule):
@@ -46,19 +56,33 @@ class Recipe:
         object.__setattr__(self, "rules", listed)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "knobs", tuple((knobs or {}).items()))
+        said = ((glob, (role,) if isinstance(role, str) else tuple(role)) for glob, role in (roles or {}).items())
+        object.__setattr__(self, "roles", tuple(said))
 
     def __add__(self, other: Recipe | Iterable[Rule]) -> Recipe:
         """This recipe with further rules over it."""
         more = other.rules if isinstance(other, Recipe) else tuple(other)
-        return Recipe((*self.rules, *more), name=self.name, knobs=dict(self.knobs))
+        knobs, roles = dict(self.knobs), dict(self.roles)
+        if isinstance(other, Recipe):
+            roles |= dict(other.roles)
+        return Recipe((*self.rules, *more), name=self.name, knobs=knobs, roles=roles)
 
-    def decide(self, slot: Slot) -> tuple[int | None, Initializer | None, tuple[int, ...]]:
-        """(index of the rule that wins, its initializer, indices of the rules it overrode)."""
-        hits = [(i, found) for i, rule in enumerate(self.rules) if (found := rule.initializer_for(slot)) is not None]
-        if not hits:
-            return None, None, ()
-        index, initializer = hits[-1]
-        return index, initializer, tuple(i for i, _ in hits[:-1])
+    def decide(self, slot: Slot, roles: tuple[str, ...] = ()) -> tuple[tuple[int, ...], Initializer | None, tuple[int, ...]]:
+        """(indices of the rules that hold, what the tensor gets, indices of the rules they overrode).
+
+        One rule holds, the last that matches; where that speaks of rows or gates, so do the others back to one that speaks of
+        the whole tensor.
+        """
+        hits = [(i, found) for i, rule in enumerate(self.rules) if (found := rule.initializer_for(slot, roles)) is not None]
+        parts: list[tuple[str, Initializer]] = []
+        for n in range(len(hits) - 1, -1, -1):
+            index, initializer = hits[n]
+            selector = self.rules[index].selector(slot)
+            if not selector:
+                holding = tuple(i for i, _ in hits[n:])
+                return holding, Parts(initializer, tuple(parts[::-1])) if parts else initializer, tuple(i for i, _ in hits[:n])
+            parts.append((selector, initializer))
+        return tuple(i for i, _ in hits), Parts(None, tuple(parts[::-1])) if parts else None, ()
 
     def __call__(self, module: nn.Module) -> None:
         """Initialise the tensors that a module itself owns, by type and local name: for ``model.apply(recipe)`` and for loops.
@@ -71,9 +95,10 @@ class Recipe:
         if not isinstance(module, nn.Module):
             raise ArgumentTypeError(f"a recipe is called with a module, not {type(module).__name__}")
         for rule in self.rules:
-            if rule.needs_names:
+            if rule.needs_names or rule.needs_structure:
+                what = "full names" if rule.needs_names else "the structure of the network"
                 raise RuleError(
-                    f"{rule} looks at full names, and a lone module has none: use initium.initialize(model, recipe, seed=0) ({rule.source})"
+                    f"{rule} looks at {what}, and a lone module has none: use initium.initialize(model, recipe, seed=0) ({rule.source})"
                 )
         layouts = layouts_of(module)
         for tensors, is_buffer in ((module._parameters, False), (module._buffers, True)):
@@ -95,13 +120,23 @@ class Recipe:
         return "\n".join([f"Recipe {self.name}" if self.name else "Recipe", *lines])
 
 
-def settled(initializer: Initializer | None, slot: Slot) -> Initializer | None:
-    """What is to be written, after ``Keep`` and ``Reset`` have said their word; None for nothing."""
+def settled(initializer: Initializer | None, slot: Slot, above: Iterable[tuple[str, nn.Module]] = ()) -> Initializer | None:
+    """What is to be written, after ``Keep``, ``Reset`` and ``ClassDefault`` have said their word; None for nothing.
+
+    ``above`` are the modules, outermost first, that initialise their descendants' tensors too.
+    """
+    if isinstance(initializer, Parts):
+        return initializer.each(lambda part: settled(part, slot, above))
     if isinstance(initializer, Reset):
         return None if slot.layout.reset is None else Constant(slot.layout.reset)
     if isinstance(initializer, Keep):
         return None
     if isinstance(initializer, ClassDefault):
+        for prefix, module in above:
+            if slot.module is not module and slot.name.startswith(prefix):
+                found = torch_default(module, slot.name[len(prefix) :])
+                if found is not None:
+                    return found
         return torch_default(slot.module, slot.local)
     return initializer
 
@@ -204,7 +239,7 @@ def _called(entry: Named, knobs: dict[str, Any]) -> Recipe:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ArgumentError(f"the recipe {entry.name!r} has no knob {knob!r}: {takes}")
     made = entry.factory(**knobs)
-    return Recipe(made.rules, name=entry.name, knobs=dict(made.knobs))
+    return Recipe(made.rules, name=entry.name, knobs=dict(made.knobs), roles=dict(made.roles))
 
 
 def replace_knobs(base: Recipe, knobs: Mapping[str, Any]) -> Recipe:
@@ -212,4 +247,5 @@ def replace_knobs(base: Recipe, knobs: Mapping[str, Any]) -> Recipe:
     for knob, value in knobs.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ArgumentTypeError(f"the knob {knob!r} is a number, not {value!r}")
-    return Recipe(base.rules, name=base.name, knobs={**dict(base.knobs), **knobs}) if knobs else base
+    known = {**dict(base.knobs), **knobs}
+    return Recipe(base.rules, name=base.name, knobs=known, roles=dict(base.roles)) if knobs else base

@@ -16,6 +16,7 @@ from torch import nn
 from ._errors import ArgumentError, ArgumentTypeError, RuleError, nearest
 from ._inventory import Slot
 from ._patterns import compiled
+from ._structure import KNOWN_ROLES, LAYOUT_ROLES, NAMES
 from .initializers import Initializer, as_initializer
 
 Where = str | type | None
@@ -31,13 +32,17 @@ class Rule:
             module type, subclasses included.
         initializer: what the tensors get: an Initializer, a number (its Constant), or a name such as ``"xavier_normal"``.
         type: a module class, or a glob over the class names in the owner's MRO: ``"*Conv2d*"``.
-        role: ``weight``, ``bias``, ``norm``, ``embedding``, ``parameter``, or several.
+        role: of the layout (``weight``, ``bias``, ``norm``, ``embedding``, ``parameter``), of the structure (``residual_out``, ``head``,
+            ``router``, ``query``, ``key``, ``value``, ``output``, ``gate``, ``up``, ``down``, …: see ``_structure.py``), or several.
         ndim: number of dimensions, or several.
         shape: the exact shape; None in it stands for any size.
         dtype: a torch dtype or its name.
         test: a function of the slot (``name, module, local, tensor, shape, dtype, ndim, role``) that says whether it holds.
         optional: matching nothing is no error.
         buffers: reach buffers instead of parameters.
+        rows: a part of the tensor, along axis 0: a slice, (start, stop) or ``"0:64"``; the rest keeps what earlier rules said.
+        gates: a part of the tensor, by the names of what is packed in it: ``"ifo"`` of an LSTM, ``("gate", "up")``, ``"v"``; tensors
+            that do not have all of these are not matched.
         tensors: for a module's own tensors by their local names, ``weight=XavierNormal(), bias=0``; with a glob, ``where`` then names
             modules. A tensor that the module lacks is no error.
 
@@ -58,6 +63,8 @@ class Rule:
     test: Callable[[Slot], bool] | None
     optional: bool
     buffers: bool
+    rows: str
+    gates: tuple[str, ...]
     tensors: tuple[tuple[str, Initializer], ...]
     source: str = field(compare=False)
 
@@ -74,6 +81,8 @@ class Rule:
         test: Callable[[Slot], bool] | None = None,
         optional: bool = False,
         buffers: bool = False,
+        rows: slice | tuple[int | None, int | None] | str | None = None,
+        gates: str | tuple[str, ...] = (),
         **tensors: object,
     ) -> None:
         def put(name: str, value: object) -> None:
@@ -96,12 +105,19 @@ class Rule:
         put("initializer", None if initializer is None else as_initializer(initializer))
         put("type", type)
         put("role", _several(role))
+        for word in self.role:
+            if word not in KNOWN_ROLES:
+                raise ArgumentError(f"no role is called {word!r}.{nearest(str(word), KNOWN_ROLES)} Known: {', '.join(KNOWN_ROLES)} ({source})")
         put("ndim", _several(ndim))
         put("shape", None if shape is None else tuple(shape))
         put("dtype", _dtype(dtype, source))
         put("test", test)
         put("optional", bool(optional))
         put("buffers", bool(buffers))
+        put("rows", _range(rows, source))
+        put("gates", tuple(gate.strip() for gate in gates.split(",") if gate) if isinstance(gates, str) else tuple(gates))
+        if rows is not None and gates:
+            raise ArgumentError(f"a rule speaks of rows or of gates, not of both ({source})")
         put("tensors", tuple((name, as_initializer(value)) for name, value in tensors.items()))
 
     @property
@@ -128,13 +144,25 @@ class Rule:
         subject = slot.name[: -len(slot.local) - 1] if self.tensors else slot.name
         return compiled(self.where).fullmatch(subject) is not None
 
-    def initializer_for(self, slot: Slot) -> Initializer | None:
-        """What it gives this tensor, or None where it does not match."""
+    @property
+    def needs_structure(self) -> bool:
+        """Whether it asks for more of a model than the tensors themselves: roles in the structure, depth, layer, …"""
+        given = [self.initializer] if self.initializer is not None else [initializer for _, initializer in self.tensors]
+        return not LAYOUT_ROLES.issuperset(self.role) or any(NAMES & initializer.names() for initializer in given)
+
+    def selector(self, slot: Slot) -> str:
+        """The part of the tensor that it speaks of, as ``Parts`` takes it; "" for the whole."""
+        return self.rows or ",".join(_of_blocks(self.gates, slot.layout.block_names))
+
+    def initializer_for(self, slot: Slot, roles: tuple[str, ...] = ()) -> Initializer | None:
+        """What it gives this tensor, which has these structural roles, or None where it does not match."""
         if slot.is_buffer != self.buffers:
             return None
         if not self.claims_name(slot) or not self.claims_type(slot.module):
             return None
-        if self.role and slot.layout.role not in self.role:
+        if self.role and slot.layout.role not in self.role and not any(role in self.role for role in roles):
+            return None
+        if self.gates and not _of_blocks(self.gates, slot.layout.block_names):
             return None
         if self.ndim and slot.ndim not in self.ndim:
             return None
@@ -148,7 +176,9 @@ class Rule:
             return self.initializer
         return next((initializer for local, initializer in self.tensors if local == slot.local), None)
 
-    def __str__(self) -> str:
+    @property
+    def conditions(self) -> str:
+        """What it asks of a tensor, without what it gives: ``role=weight``."""
         parts: list[str] = []
         if self.where is not None:
             parts.append(repr(self.where) if isinstance(self.where, str) else self.where.__name__)
@@ -164,12 +194,18 @@ class Rule:
             parts.append(f"dtype={str(self.dtype).removeprefix('torch.')}")
         if self.test is not None:
             parts.append(f"test={getattr(self.test, '__name__', 'test')}")
+        if self.rows:
+            parts.append(f"rows={self.rows}")
+        if self.gates:
+            parts.append(f"gates={','.join(self.gates)}")
         if self.buffers:
             parts.append("buffers")
-        if self.initializer is not None:
-            parts.append(str(self.initializer))
-        parts += [f"{name}={initializer}" for name, initializer in self.tensors]
-        return f"Rule({', '.join(parts)})"
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        given = [str(self.initializer)] if self.initializer is not None else []
+        given += [f"{name}={initializer}" for name, initializer in self.tensors]
+        return f"Rule({', '.join([self.conditions, *given] if self.conditions else given)})"
 
 
 _TYPE = type
@@ -180,6 +216,23 @@ def _is_type(cls: type, wanted: type | str) -> bool:
     if not isinstance(wanted, str):
         return issubclass(cls, wanted)
     return any(fnmatch.fnmatchcase(base.__name__, wanted) for base in cls.__mro__)
+
+
+def _range(rows: object, source: str) -> str:
+    """Rows as text, ``"0:64"``."""
+    if rows is None or isinstance(rows, str):
+        return rows or ""
+    if isinstance(rows, slice) and rows.step in (None, 1):
+        rows = (rows.start, rows.stop)
+    if not isinstance(rows, (tuple, list)) or len(rows) != 2 or not all(end is None or isinstance(end, int) for end in rows):
+        raise ArgumentTypeError(f"a rule's rows are a range, slice(0, 64) or (0, 64), not {rows!r} ({source})")
+    return ":".join("" if end is None else str(end) for end in rows)
+
+
+def _of_blocks(gates: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The packed blocks that a rule's gates name, letter by letter where they are no names themselves; () unless all are there."""
+    wanted = [name for gate in gates for name in ([gate] if gate in names else gate)]
+    return tuple(wanted) if names and all(name in names for name in wanted) else ()
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -224,9 +277,10 @@ def unmatched(rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, 
         lost.append(f"  {rule} ({rule.source}){close}")
     if not lost:
         return None
-    return RuleError(
-        "these rules match nothing in the model:\n" + "\n".join(lost) + "\ncorrect the pattern, or say optional=True where that is meant"
-    )
+    advice = "correct the pattern, or say optional=True where that is meant"
+    if any(rule.needs_structure and rule.role for rule in rules):
+        advice += "; a role that neither names nor a trace tell is said by Recipe(rules, roles={'**.proj.weight': 'residual_out'})"
+    return RuleError("these rules match nothing in the model:\n" + "\n".join(lost) + "\n" + advice)
 
 
 def _refuse_buffers(rule: Rule, modules: Mapping[str, nn.Module]) -> None:

@@ -17,7 +17,7 @@ from ._fans import BIAS, DENSE, ONE, ZERO, Layout
 from ._layouts import NOTHING, Layouts, sign
 from ._packed import GATE_UP, KV, QK, QKV, ends_of, packed
 
-_NORMS = ("*Norm", "*Norm[123]d", "*RMSNorm*", "*RmsNorm*", "*LayerNorm*", "*BatchNorm*", "*GroupNorm*", "*Norm*Fp32", "*GRN")
+_NORMS = ("*Norm", "*Norm[0-9]*", "*NormGated", "*NormFp32", "*NormAct*", "*GRN")
 _EXPERTS = ("*Experts", "*Experts[A-Z0-9]*")
 _ROUTERS = ("*Router", "*Gate", "*Gating", "*MoEGate*")
 # child name -> (names, how many times the inputs its outputs must be, for a class of which nothing else is known; 0: any)
@@ -90,7 +90,7 @@ def expert_layouts(inner: int, gated: bool, transposed: bool, turns: bool) -> La
     down = _stack(transposed)
     bias = Layout("bias", out_axes=(1,), in_axes=(), batch_axes=(0,))
     if not gated:
-        return {"up_proj": down, "down_proj": down, "up_proj_bias": bias, "down_proj_bias": bias}
+        return {**dict.fromkeys(("gate_proj", "up_proj", "down_proj"), down), "up_proj_bias": bias, "down_proj_bias": bias}
     halves = {"blocks": (inner, inner), "block_names": GATE_UP, "repeats": inner if turns else 1}
     axis, out_axes, in_axes = (2, (2,), (1,)) if transposed else (1, (1,), (2,))
     return {

@@ -17,7 +17,7 @@ _AFFINE_NORM = {"weight": ONE, "bias": ZERO}
 _RUNNING = {**_AFFINE_NORM, "running_mean": ZERO, "running_var": ONE, "num_batches_tracked": ZERO}
 _BILINEAR = {"weight": Layout("weight", out_axes=(0,), in_axes=(1, 2)), "bias": BIAS}  # each output sums in1 · in2 products
 _EMBEDDING = {"weight": EMBEDDING}
-_LOSS = {"weight": KEPT_BUFFER, "pos_weight": KEPT_BUFFER}
+_GIVEN = dict.fromkeys(("weight", "pos_weight", "_random_samples"), KEPT_BUFFER)
 _GATES: dict[str, tuple[str, ...]] = {"LSTM": ("i", "f", "g", "o"), "GRU": ("r", "z", "n")}
 
 
@@ -130,6 +130,6 @@ def _gates(mode: str, hidden: int) -> tuple[Layout, Layout]:
     return stacked(names, (hidden,) * len(names)) if names else (DENSE, BIAS)
 
 
-@module(nn.modules.loss._WeightedLoss, nn.BCEWithLogitsLoss)
-def _loss(m: nn.Module) -> Layouts:
-    return _LOSS
+@module(nn.modules.loss._WeightedLoss, nn.BCEWithLogitsLoss, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+def _given(m: nn.Module) -> Layouts:
+    return _GIVEN

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._fans import BIAS, TRANSPOSED, Layout
+from ._fans import BIAS, DENSE, TRANSPOSED, Layout
 from ._layouts import NOTHING, Layouts, module
 from ._packed import GATE_UP, KV, QKV, is_conv1d, packed
 
@@ -19,6 +19,26 @@ _CONV1D = {"weight": TRANSPOSED, "bias": BIAS}
 @module("Conv1D")
 def _conv1d(m: Any) -> Layouts:
     return _CONV1D if is_conv1d(m) else NOTHING
+
+
+# Parameters that are linear maps by themselves, x @ w (in, out) or F.linear(x, w) (out, in), in the classes of these names
+_STACK = Layout("weight", out_axes=(2,), in_axes=(1,), batch_axes=(0,))
+_BARE_MAPS: dict[str, Layouts] = {
+    "OmDetTurboLanguageBackbone": {"text_projection": TRANSPOSED},
+    "XCLIPModel": {"prompts_visual_projection": TRANSPOSED},
+    "Gemma3MultiModalProjector": {"mm_input_projection_weight": TRANSPOSED},
+    "T5Gemma2MultiModalProjector": {"mm_input_projection_weight": TRANSPOSED},
+    "SwiftFormerEfficientAdditiveAttention": {"w_g": TRANSPOSED},
+    "DeepseekV4HyperConnection": {"fn": DENSE},
+    "DeepseekV4HyperHead": {"hc_fn": DENSE},
+    "CsmCodebooksHead": {"weight": _STACK},
+    "RecurrentGemmaRglru": {"input_gate_weight": _STACK, "recurrent_gate_weight": _STACK},
+}
+
+
+@module(*_BARE_MAPS)
+def _bare_map(m: Any) -> Layouts:
+    return next(_BARE_MAPS[base.__name__] for base in type(m).__mro__ if base.__name__ in _BARE_MAPS)
 
 
 # ---- attention: heads that each bring their own q, k and v

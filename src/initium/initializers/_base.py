@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any, ClassVar, cast
 
 import torch
@@ -12,10 +13,12 @@ from .. import _laws as laws
 from .._errors import ArgumentError, ArgumentTypeError, nearest
 from .._expressions import Expression
 from .._fans import Layout
-from .._programs import Made, Maker, Program, packed
+from .._programs import Made, Maker, Program, mixed, packed
 
 Number = float | int | str | Expression
 """A number, or an expression of ``fan_in``, ``fan_out``, ``depth``, … as text: ``"0.02 / sqrt(2 * depth)"``."""
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 class Initializer:
@@ -46,27 +49,41 @@ class Initializer:
         """What fills a tensor of this shape and layout: packed weights each by themselves, padding rows zero."""
         if not shape or 0 in shape:
             return laws.Constant(0.0) if 0 in shape else self._block(shape, layout)
-        parts: list[tuple[int, Program]] = [
-            (block[layout.block_axis] if shape else 1, self._block(block, layout)) for block in layout.block_shapes(shape)
-        ]
-        return _with_zero_rows(packed(layout.block_axis, parts), shape, layout)
+        blocks = [self._block(block, layout) for block in layout.block_shapes(shape)]
+        if layout.repeats > 1 and isinstance(blocks[0], Made):  # made block by block, then dealt out: see ``_execute.make``
+            mean, std = mixed([(size, block) for size, block in zip(layout.blocks, blocks, strict=True)])
+            return Made(blocks[0].maker, dataclasses.replace(layout, zero_rows=()), mean, std, self.exact)
+        sizes = layout.pieces() if layout.blocks else [(0, shape[layout.block_axis])]
+        program = packed(layout.block_axis, [(size, blocks[index]) for index, size in sizes])
+        return _with_zero_rows(program, shape, layout)
 
     def _block(self, shape: tuple[int, ...], layout: Layout) -> Program:
         if not hasattr(self, "make"):
             return self.law_for(shape, layout)
         maker = cast(Maker, self)
-        lone = dataclasses.replace(layout, blocks=(), block_names=(), zero_rows=())
+        lone = dataclasses.replace(layout, blocks=(), block_names=(), repeats=1, zero_rows=())
         mean, std = maker.moments(shape, lone)
         return Made(maker, lone, mean, std, self.exact)
 
     def bound(self, names: dict[str, float]) -> Initializer:
-        """This initializer with its expressions worked out."""
-        changes = {
-            field.name: value.evaluate(names)
+        """This initializer with its expressions worked out, those of initializers in it as well."""
+        changes: dict[str, Any] = {
+            field.name: value.evaluate(names) if isinstance(value, Expression) else value.bound(names)
             for field in dataclasses.fields(cast(Any, self))
-            if isinstance(value := getattr(self, field.name), Expression)
+            if isinstance(value := getattr(self, field.name), (Expression, Initializer))
         }
         return cast(Initializer, dataclasses.replace(cast(Any, self), **changes)) if changes else self
+
+    def names(self) -> frozenset[str]:
+        """What its expressions refer to; functions count too."""
+        found: list[str] = []
+        for field in dataclasses.fields(cast(Any, self)):
+            value = getattr(self, field.name)
+            if isinstance(value, Expression):
+                found += _WORD.findall(value.text)
+            elif isinstance(value, Initializer):
+                found += value.names()
+        return frozenset(found)
 
     def __call__(
         self,
