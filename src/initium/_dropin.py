@@ -20,8 +20,9 @@ from ._errors import ArgumentError, ArgumentTypeError, WriteError
 from ._execute import Batch
 from ._fans import DENSE, Layout
 from ._programs import Blocks, Draw, Made, Maker, Program, is_random
+from ._sharded import agreed_bits, located, why_not_located
 from ._stream import DROPIN, VALUES, derive_key
-from ._tensors import is_drawless, is_plain, why_not_drawable, why_not_writable
+from ._tensors import is_drawless, is_dtensor, is_plain, why_not_drawable, why_not_writable
 from .initializers import Initializer
 
 P = ParamSpec("P")
@@ -60,7 +61,7 @@ def dropin(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
             bound = inspect.signature(function).bind(*args, **kwargs)
             bound.apply_defaults()  # by keyword, as torch passes them on
             return handle_torch_function(in_place, (tensor,), **bound.arguments)  # type: ignore[call-arg]
-        if tensor.grad_fn is not None:
+        if tensor.requires_grad:
             _warn_if_computed(tensor, function.__name__)
         try:
             return function(*args, **kwargs)
@@ -94,7 +95,7 @@ def fill_by_generator(
             raise DtypeError(f"{initializer.name}: {unfit}")
         wrapped = random and _functorch.is_functorch_wrapped_tensor(tensor)
         if not (wrapped and _filled_under_vmap(tensor, initializer, layout, generator)):
-            _run(tensor, program, generator_bits(tensor.device, generator) if random else 0)
+            _run(tensor, program, agreed_bits(tensor, generator_bits(tensor.device, generator)) if random else 0)
     return tensor
 
 
@@ -116,20 +117,22 @@ def generator_bits(device: torch.device, generator: torch.Generator | None = Non
 def _run(tensor: Tensor, program: Program, bits: int) -> None:
     if tensor.is_complex():
         program = _with_complex_draws(program)
-    # Who overrides dispatch takes the values by an operator that it sees, as functorch's wrappers and lazy conjugates do.
-    seen = type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__ or tensor.is_conj() or tensor.is_neg()
-    direct = is_plain(tensor) and not seen
-    target = tensor.detach() if direct else torch.empty(tuple(tensor.shape), dtype=tensor.dtype, device=tensor.device)
+    local, region = located(tensor)  # of a DTensor this process's part, else the tensor itself
+    # Who watches dispatch (a mode, a subclass) gets the values by an operator that it sees, as functorch's wrappers do.
+    watched = type(local).__torch_dispatch__ is not Tensor.__torch_dispatch__ or torch._C._len_torch_dispatch_stack() > 0
+    direct = is_plain(local) and not watched and not local.is_conj() and not local.is_neg()
+    target = local if direct else torch.empty(tuple(local.shape), dtype=local.dtype, device=local.device)
     batch = Batch()
-    batch.add(target, program, lambda tag: derive_key(bits, "", DROPIN if tag == VALUES else f"{DROPIN}/{tag}"))
+    batch.add(target, program, lambda tag: derive_key(bits, "", DROPIN if tag == VALUES else f"{DROPIN}/{tag}"), region)
     batch.run()
     if not direct:
-        tensor.copy_(target)
+        (local if is_dtensor(tensor) else tensor).copy_(target)
 
 
 def _why_not(tensor: Tensor, program: Program) -> str | None:
-    reason = why_not_writable(tensor)
-    if reason and isinstance(program, laws.Constant):  # elements that share memory may share a constant, as in torch
+    reason = why_not_writable(tensor) or why_not_located(tensor)
+    if reason and isinstance(program, laws.Constant) and not is_dtensor(tensor):
+        # elements that share memory may share a constant, as in torch
         reason = why_not_writable(tensor[(slice(0, 1),) * tensor.dim()])
     return reason
 

@@ -171,12 +171,13 @@ def gain(f: str | Function, mode: str = "forward") -> float:
         raise ArgumentTypeError(f"gain expects a name, an nn.Module or a function, got {type(f).__name__}")
     with torch.inference_mode(False), torch.enable_grad():
         function = _on_tensors(f)
+        mean = 0.0
         if mode == "backward":
             moment = _expectation(lambda z: _derivative(function, z).square())
         else:
             mean = _expectation(function) if mode == "centred" else 0.0
             moment = _expectation(lambda z: (function(z) - mean).square())
-    if moment < 1e-280:  # a constant's variance, or a function that is flat wherever it is finite
+    if moment <= max(1e-280, 1e-26 * mean**2):  # a constant's variance is rounding
         flat = "derivative" if mode == "backward" else "variation"
         raise ArgumentError(f"the function has no {mode} gain: its {flat} is zero")
     return float(f"{1.0 / math.sqrt(moment):.13g}")  # what is left out is where machines could disagree

@@ -10,6 +10,7 @@ from .eye import Eye
 from .keep import ClassDefault, Keep, Reset
 from .normal import Normal
 from .orthogonal import Orthogonal
+from .parts import Parts
 from .sparse import Sparse
 from .trunc_normal import TruncNormal
 from .uniform import Uniform
@@ -39,6 +40,7 @@ __all__ = [
     "Normal",
     "Ones",
     "Orthogonal",
+    "Parts",
     "Reset",
     "Sparse",
     "TruncNormal",

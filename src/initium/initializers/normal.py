@@ -7,7 +7,7 @@ from typing import cast
 
 from .. import _laws as laws
 from .._expressions import Expression
-from .._fans import Layout
+from .._fans import BARE, Layout
 from ._base import Initializer, Number, as_number
 
 
@@ -41,7 +41,7 @@ class Normal(Initializer):
         for field in ("std", "mean"):
             object.__setattr__(self, field, as_number(getattr(self, field), field, "normal"))
         if not isinstance(self.std, Expression) and not isinstance(self.mean, Expression):
-            self.law_for((), Layout())
+            self.law_for((), BARE)
 
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
         return laws.Normal(cast(float, self.mean), cast(float, self.std))

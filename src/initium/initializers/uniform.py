@@ -7,7 +7,7 @@ from typing import cast
 
 from .. import _laws as laws
 from .._expressions import Expression
-from .._fans import Layout
+from .._fans import BARE, Layout
 from ._base import Initializer, Number, as_number
 
 
@@ -38,7 +38,7 @@ class Uniform(Initializer):
         for field in ("a", "b"):
             object.__setattr__(self, field, as_number(getattr(self, field), field, "uniform"))
         if not isinstance(self.a, Expression) and not isinstance(self.b, Expression):
-            self.law_for((), Layout())
+            self.law_for((), BARE)
 
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
         return laws.Uniform(cast(float, self.a), cast(float, self.b))

@@ -9,7 +9,7 @@ from typing import cast
 from .. import _laws as laws
 from .._errors import ArgumentError, nearest
 from .._expressions import Expression
-from .._fans import Layout
+from .._fans import BARE, Layout
 from .._gains import calculate_gain
 from ._base import Initializer, Number, as_number
 from .trunc_normal import TruncNormal
@@ -62,7 +62,7 @@ def law_of_std(law: str, std: float) -> laws.Law:
         bound = math.sqrt(3.0) * std
         return laws.Uniform(-bound, bound)
     if law == "truncated_normal":
-        return TruncNormal(std=std, bounds=2.0).law_for((), Layout())
+        return TruncNormal(std=std, bounds=2.0).law_for((), BARE)
     return laws.Normal(0.0, std)
 
 

@@ -1,0 +1,252 @@
+"""Refresh what the program itself says in the documentation: outputs of commands, example files, tables, the API page.
+
+``python tools/docs.py`` rewrites, ``python tools/docs.py --check`` lists what is stale and exits 1. In a page it looks for
+
+    <!-- output: python examples/1_tensor.py -->      what the command prints, exact on every machine
+    <!-- varies: initium demo -->                     the same, but different each time: only refreshed, never compared
+    <!-- file: examples/1_tensor.py -->               the file
+    <!-- table: recipes -->                           a table of the program's own (the functions ``table_…`` below)
+
+each up to the next ``<!-- end -->``. It is also mkdocs' hook: the build fails where a public name is undocumented.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+API = ROOT / "docs" / "api.md"
+BLOCK = re.compile(r"(<!-- (output|varies|file|table): (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SECTION = re.compile(r"^(Args|Returns|Raises|Example|Source|References|Differs from torch):\s*(.*)$")
+WIDTH = 120
+
+
+def pages() -> list[Path]:
+    """Every page with marked blocks."""
+    return [
+        path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if BLOCK.search(path.read_text("utf-8"))
+    ]
+
+
+def refreshed(text: str, varying: bool = False) -> str:
+    """The page with its blocks as they should be; those that vary only when asked."""
+
+    def block(found: re.Match[str]) -> str:
+        head, kind, what, old, end = found.groups()
+        if kind == "varies" and not varying:
+            return head + old + end
+        if kind in ("output", "varies"):
+            return f"{head}```text\n{output(what)}\n```\n{end}"
+        if kind == "file":
+            return f"{head}```python\n{(ROOT / what).read_text('utf-8').rstrip()}\n```\n{end}"
+        return f"{head}{globals()['table_' + what]()}\n{end}"
+
+    return BLOCK.sub(block, text)
+
+
+@functools.cache
+def output(command: str) -> str:
+    """What a command prints, run at the root of the repository with this Python and a terminal of 120 columns."""
+    program, *arguments = shlex.split(command)
+    argv = {"python": [sys.executable], "initium": [sys.executable, "-c", "from initium.cli import main; main()"]}[program]
+    if program == "python":
+        arguments[0] = str(ROOT / arguments[0])
+    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+    with tempfile.TemporaryDirectory() as folder:  # what a command writes stays out of the repository
+        done = subprocess.run([*argv, *arguments], cwd=folder, env=env, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise SystemExit(f"{command}: exit {done.returncode}\n{done.stderr}")
+    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+
+
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def table_initializers() -> str:
+    """Every registered initializer: its class and arguments, its name in text, its law in a sentence."""
+    import initium
+    from initium.initializers import Initializer
+
+    rows = []
+    for name, cls in sorted(Initializer._registry.items()):
+        if not hasattr(initium, cls.__name__) or not cls.__module__.startswith("initium."):
+            continue
+        fields = [field for field in dataclasses.fields(cls) if not field.name.endswith("_axes")]  # type: ignore[arg-type]
+        shown = ", ".join(f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}" for f in fields)
+        rows.append((f"`{cls.__name__}({shown})`", f"`{name}`", _first(cls.__doc__)))
+    return markdown(("initializer", "in a text recipe", "what a tensor gets"), rows)
+
+
+def table_recipes() -> str:
+    """Every named recipe with its knobs."""
+    from initium._recipe import named_recipes
+
+    rows = []
+    for name, entry in named_recipes().items():
+        knobs = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(entry.factory).parameters.values())
+        rows.append((", ".join(f"`{word}`" for word in (name, *entry.aliases)), f"`{knobs}`" if knobs else "", entry.summary))
+    return markdown(("recipe", "knobs", "what a network gets"), rows)
+
+
+def table_fans() -> str:
+    """Fans of torch's modules: what the shape alone says, and what the module does."""
+    from torch import nn
+    from torch.nn.init import _calculate_fan_in_and_fan_out
+
+    from initium import Recipe, Rule, plan
+
+    cases = [
+        ("Linear(8, 32)", nn.Linear(8, 32), "weight"),
+        ("Conv2d(8, 32, 3)", nn.Conv2d(8, 32, 3), "weight"),
+        ("Conv2d(32, 32, 3, groups=32)", nn.Conv2d(32, 32, 3, groups=32), "weight"),
+        ("ConvTranspose2d(8, 32, 3)", nn.ConvTranspose2d(8, 32, 3), "weight"),
+        ("MultiheadAttention(64, 4)", nn.MultiheadAttention(64, 4), "in_proj_weight"),
+        ("LSTM(8, 32)", nn.LSTM(8, 32), "weight_hh_l0"),
+        ("GRU(8, 32)", nn.GRU(8, 32), "weight_ih_l0"),
+        ("Embedding(1000, 64)", nn.Embedding(1000, 64), "weight"),
+        ("Bilinear(4, 5, 6)", nn.Bilinear(4, 5, 6), "weight"),
+    ]
+    rows = []
+    for title, module, name in cases:
+        entry = plan(module, Recipe([Rule("**", "normal")]), seed=0)[name]
+        torchs = _calculate_fan_in_and_fan_out(module.get_parameter(name))
+        ours = (entry.fan_in, entry.fan_out)
+        shape = "×".join(map(str, entry.shape))
+        rows.append(
+            (
+                f"`{title}`",
+                f"`{name}` {shape}",
+                f"{torchs[0]}, {torchs[1]}",
+                f"{ours[0]}, {ours[1]}" if ours != torchs else "the same",
+            )
+        )
+    return markdown(("module", "weight", "from the shape (torch): in, out", "from the module (initium)"), rows)
+
+
+def _first(doc: str | None) -> str:
+    """The first paragraph of a docstring, as Markdown."""
+    return " ".join(inspect.cleandoc(doc or "").split("\n\n")[0].split()).replace("``", "`")
+
+
+def api() -> str:
+    """The API page: every public name with its signature and docstring.
+
+    Raises:
+        SystemExit: a public name has no docstring.
+    """
+    import initium
+
+    names = [name for name in initium.__all__ if name != "init"]
+    undocumented = [name for name in names if not getattr(initium, name).__doc__]
+    if undocumented:
+        raise SystemExit(f"no docstring: {', '.join(undocumented)}")
+    groups: dict[str, list[str]] = {"Functions": [], "Recipes, rules, plans": [], "Initializers": []}
+    for name in names:
+        thing = getattr(initium, name)
+        is_initializer = inspect.isclass(thing) and issubclass(thing, initium.Initializer)
+        group = "Initializers" if is_initializer else "Functions" if name.islower() else "Recipes, rules, plans"
+        groups[group].append(name)
+    parts = [
+        "# API\n\nMade by `tools/docs.py` from the docstrings. The functions of `initium.init` have "
+        "[a page of their own](init.md)."
+    ]
+    for title, members in groups.items():
+        parts.append(f"## {title}")
+        parts += [_documented(name, getattr(initium, name)) for name in members]
+    return "\n\n".join(parts) + "\n"
+
+
+def _documented(name: str, thing: object) -> str:
+    text = f"### {name}\n\n```python\n{name}{_signature(thing)}\n```\n\n{as_markdown(inspect.getdoc(thing) or '')}"
+    if inspect.isclass(thing):
+        for method, function in vars(thing).items():
+            if inspect.isfunction(function) and not method.startswith("_") and function.__doc__:
+                text += f"\n\n**{name}.{method}** `{_signature(function)}`\n\n{as_markdown(inspect.getdoc(function) or '')}"
+    return text
+
+
+def _signature(thing: object) -> str:
+    try:
+        signature = inspect.signature(thing)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return ""
+    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values() if p.name != "self"]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def as_markdown(doc: str) -> str:
+    """A docstring with Args, Returns, Raises and Example sections, as Markdown."""
+    out: list[str] = []
+    inside = ""
+    for line in doc.replace("``", "`").splitlines():
+        found = SECTION.match(line)
+        if found:
+            _close(out, inside)
+            inside = found.group(1)
+            out += ["", "```python"] if inside == "Example" else ["", f"*{inside}*: {found.group(2)}".rstrip(), ""]
+        elif inside == "Example" and (line.startswith("    ") or not line.strip()):
+            out.append(line[4:])
+        elif inside in ("Args", "Raises") and re.match(r"    [\w, *]+: ", line):
+            said, _, rest = line.strip().partition(": ")
+            out.append(f"- `{said}`: {rest}")
+        elif line.startswith("    ") and inside:
+            out.append(f"  {line.strip()}")
+        else:
+            if line.strip() or inside == "Example":
+                _close(out, inside)
+                inside = ""
+            out.append(line)
+    _close(out, inside)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).strip()
+
+
+def _close(out: list[str], inside: str) -> None:
+    if inside == "Example":
+        while out and not out[-1].strip():
+            out.pop()
+        out += ["```", ""]
+
+
+def stale() -> list[str]:
+    """The pages that are not what the program says."""
+    old = [str(path.relative_to(ROOT)) for path in pages() if refreshed(text := path.read_text("utf-8")) != text]
+    if not API.exists() or API.read_text("utf-8") != api():
+        old.append(str(API.relative_to(ROOT)))
+    return old
+
+
+def on_pre_build(config: object) -> None:
+    """mkdocs: refuse to build with a public name that is undocumented, or missing on the API page."""
+    import initium
+
+    api()
+    page = API.read_text("utf-8")
+    missing = [name for name in initium.__all__ if name != "init" and f"### {name}\n" not in page]
+    if missing:
+        raise SystemExit(f"not on docs/api.md: {', '.join(missing)}; run: python tools/docs.py")
+
+
+def main() -> None:
+    if "--check" in sys.argv:
+        old = stale()
+        raise SystemExit(f"stale: {', '.join(old)}; run: python tools/docs.py" if old else 0)
+    API.write_text(api(), "utf-8")
+    for path in pages():
+        path.write_text(refreshed(path.read_text("utf-8"), varying="--all" in sys.argv), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
