@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import warnings
 from collections.abc import Callable
-from typing import ClassVar, ParamSpec
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from . import _laws as laws
 from ._errors import ArgumentError, ArgumentTypeError, WriteError
 from ._execute import Batch
 from ._fans import DENSE, Layout
-from ._programs import Blocks, Draw, Made, Maker, Program, is_random
+from ._programs import Program, is_random
 from ._sharded import agreed_bits, located, why_not_located
 from ._stream import DROPIN, VALUES, derive_key
 from ._tensors import is_drawless, is_dtensor, is_plain, why_not_drawable, why_not_writable
@@ -115,8 +114,6 @@ def generator_bits(device: torch.device, generator: torch.Generator | None = Non
 
 
 def _run(tensor: Tensor, program: Program, bits: int) -> None:
-    if tensor.is_complex():
-        program = _with_complex_draws(program)
     local, region = located(tensor)  # of a DTensor this process's part, else the tensor itself
     # Who watches dispatch (a mode, a subclass) gets the values by an operator that it sees, as functorch's wrappers do.
     watched = type(local).__torch_dispatch__ is not Tensor.__torch_dispatch__ or torch._C._len_torch_dispatch_stack() > 0
@@ -174,31 +171,3 @@ def _filled_under_vmap(tensor: Tensor, initializer: Initializer, layout: Layout,
             first = fill_by_generator(torch.empty_like(inner.select(axis, 0)), initializer, layout, generator)
             inner.copy_(first.unsqueeze(axis))
     return True
-
-
-@dataclasses.dataclass(frozen=True)
-class _ComplexDraws:
-    """A maker whose values are drawn complex, each part by its own stream."""
-
-    maker: Maker
-    random: ClassVar[bool] = True
-
-    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
-        return self.maker.moments(shape, layout)
-
-    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        def draw_complex(law: laws.Law, tag: str) -> Tensor:
-            if tag != VALUES:
-                return draw(law, tag)
-            part = law.part_of_complex()
-            return torch.complex(draw(part, tag), draw(part, "imaginary"))
-
-        return self.maker.make(shape, layout, draw_complex)
-
-
-def _with_complex_draws(program: Program) -> Program:
-    if isinstance(program, Blocks):
-        return Blocks(program.axis, tuple((size, _with_complex_draws(part)) for size, part in program.parts))
-    if isinstance(program, Made) and is_random(program):
-        return dataclasses.replace(program, maker=_ComplexDraws(program.maker))
-    return program

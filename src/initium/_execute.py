@@ -13,7 +13,7 @@ from torch import Tensor
 from . import _laws as laws
 from ._programs import At, Blocks, Computed, Draw, Given, Leaf, Made, Program, Renamed, Step
 from ._regions import Region, flat_boxes, law_jobs
-from ._stream import Key, derive_key
+from ._stream import VALUES, Key, derive_key
 from .backends import Job, fill
 
 KeyOf = Callable[[str], Key]
@@ -79,7 +79,7 @@ class Batch:
         elif isinstance(program, Given):
             _copy_part(out, program.values, region, block)
         elif isinstance(program, Made):
-            _copy_part(out, make(program, key_of, block or Region.whole(region.shape)), region, block)
+            _copy_part(out, make(program, key_of, block or Region.whole(region.shape), out.is_complex()), region, block)
         elif isinstance(program, Renamed):
             self._add(out, program.program, _renamed(program, key_of), region, block)
         elif isinstance(program, Computed):
@@ -118,13 +118,18 @@ def values(program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int, 
     return out
 
 
-def make(program: Made, key_of: KeyOf, block: Region) -> Tensor:
-    """The whole block of a ``Made`` program, on the CPU, in one thread."""
+def make(program: Made, key_of: KeyOf, block: Region, in_complex: bool = False) -> Tensor:
+    """The whole block of a ``Made`` program, on the CPU, in one thread; its values are drawn complex for a complex tensor."""
 
     def draw(law: laws.Law, tag: str) -> Tensor:
-        out = torch.empty(block.local_shape, device="cpu")
-        fill(list(law_jobs(out, block, law, key_of(tag))))
-        return out
+        if not in_complex or tag != VALUES or isinstance(law, laws.Constant):
+            out = torch.empty(block.local_shape, device="cpu")
+            fill(list(law_jobs(out, block, law, key_of(tag))))
+            return out
+        pairs = torch.empty((*block.local_shape, 2), device="cpu")  # as any complex tensor: the words of its real view
+        real = Region((*block.shape, 2), (*block.runs, ((0, 2),)))
+        fill(list(law_jobs(pairs, real, law.part_of_complex(), key_of(tag))))
+        return torch.view_as_complex(pairs)
 
     with torch.no_grad(), one_thread():
         if program.layout.repeats > 1:
