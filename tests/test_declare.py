@@ -86,19 +86,21 @@ def test_it_wins_over_a_loop_in_the_constructor() -> None:
     assert float(model.conv.weight.detach().std()) < 1.0
 
 
-def test_on_an_exception_nothing_is_filled() -> None:
-    models = []
+def test_on_an_exception_nothing_is_filled_and_nothing_stays_changed() -> None:
+    block = declaring("he", seed=0)
+    torch.manual_seed(0)
 
     def build() -> None:
-        with declaring("he", seed=0):
-            torch.manual_seed(0)
-            models.append(Net())
+        with block:
+            Net()
             raise KeyError("x")
 
     with pytest.raises(KeyError):
         build()
+    assert block.plans == []
+    drawn = Net().head.weight
     torch.manual_seed(0)
-    assert torch.equal(models[0].head.weight, Net().head.weight)
+    assert torch.equal(drawn, Net().head.weight)
 
 
 def test_a_model_that_existed_before_is_not_touched() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import init as init
     from ._apply import initialize as initialize
+    from ._capture import capture as capture
+    from ._capture_build import build as build
     from ._declare import declare as declare
     from ._declare import declaring as declaring
     from ._errors import InitiumError as InitiumError
@@ -48,6 +50,8 @@ __version__ = "0.1.0"
 # name -> the module it lives in; loaded when asked for, so that `import initium` is cheap
 _HOMES = {
     "_apply": ["initialize"],
+    "_capture": ["capture"],
+    "_capture_build": ["build"],
     "_declare": ["declare", "declaring"],
     "_errors": ["InitiumError"],
     "_fans": ["Layout"],

@@ -1,91 +1,36 @@
 """Initializers and programs as JSON-able values and back: the words that plan files and text recipes share.
 
-``{"normal": {"std": 0.02}}``, ``"xavier_normal"``, ``0``. Numbers are exact by repr; what JSON cannot say is text: ``"inf"``.
+``{"normal": {"std": 0.02}}``, ``"xavier_normal"``, ``0``; a program is the same with every number worked out.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import math
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
 from . import _laws as laws
 from ._errors import ArgumentError, InitiumError, nearest
 from ._expressions import Expression
 from ._fans import Layout
-from ._files import memory_of
+from ._forms import (
+    Form,
+    Lookup,
+    Malformed,
+    Path,
+    fields_of,
+    given_form,
+    given_of,
+    number_form,
+    number_of,
+    parsed_number,
+    said,
+)
 from ._programs import Blocks, Given, Made, Maker, Program
 from .initializers import Constant, Initializer, Values, as_initializer, initializer_class
-
-INLINE = 64  # elements: given values up to here stand in the text, larger ones in a file beside it
-
-Form = Any
-"""What ``json.dumps`` takes."""
-Path = tuple[str | int, ...]
-Lookup = Callable[[str], Tensor]
-"""The large given tensor of that hash."""
-
-
-class Malformed(Exception):
-    """A form that means nothing: what is wrong, and the path to it from the top of the document."""
-
-    def __init__(self, message: str, path: Path = ()) -> None:
-        super().__init__(message)
-        self.path = path
-
-
-def number_form(x: float | complex | None) -> Form:
-    """A number as JSON can say it; infinities and NaN as text."""
-    if isinstance(x, complex):
-        return {"re": number_form(x.real), "im": number_form(x.imag)}
-    return x if x is None or math.isfinite(x) else str(x)
-
-
-def number_of(form: Form, at: Path = ()) -> Any:
-    """The inverse of ``number_form``; text such as ``"1e-4"`` is a number too."""
-    if isinstance(form, Mapping) and set(form) == {"re", "im"}:
-        return complex(number_of(form["re"], (*at, "re")), number_of(form["im"], (*at, "im")))
-    value = parsed_number(form) if isinstance(form, str) else form
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Malformed(f"a number is expected, not {said(form)}", at)
-    return value
-
-
-def parsed_number(text: str) -> float | None:
-    """The number that a text spells, or None. YAML reads 1e-4 as text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return None
-
-
-def said(form: Form) -> str:
-    """A form as an error message quotes it."""
-    names = {dict: "a mapping", list: "a list", type(None): "nothing (null)"}
-    return names.get(type(form), repr(form))
-
-
-def dtype_of(form: Form, at: Path = ()) -> torch.dtype:
-    """The torch dtype of that name."""
-    found = getattr(torch, form.removeprefix("torch."), None) if isinstance(form, str) else None
-    if not isinstance(found, torch.dtype):
-        known = [name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)]
-        raise Malformed(f"no dtype is called {said(form)}.{nearest(str(form), known)}", at)
-    return found
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """``bfloat16``."""
-    return str(dtype).removeprefix("torch.")
-
 
 # --- initializers
 
@@ -106,7 +51,7 @@ def initializer_form(initializer: Initializer, large: dict[str, Tensor] | None =
     if Initializer._registry.get(cls.name) is not cls:
         raise ArgumentError(f"{cls.__name__} cannot be written as text: give the class a name, name = {cls.__name__.lower()!r}")
     if isinstance(initializer, Values):
-        return {cls.name: _given_form(initializer.tensor, large)}
+        return {cls.name: given_form(initializer.tensor, large)}
     arguments = {}
     for field in dataclasses.fields(cast(Any, initializer)):
         value = getattr(initializer, field.name)
@@ -155,7 +100,7 @@ def _called(form: Mapping[str, Form], at: Path, lookup: Lookup | None) -> Initia
     try:
         cls = initializer_class(str(name))
         if cls is Values:
-            return Values(_given_of(arguments, here, lookup))
+            return Values(given_of(arguments, here, lookup))
         if arguments is not None and not isinstance(arguments, Mapping):
             raise Malformed(f"{name}'s arguments are a mapping, not {said(arguments)}: write {{{name}: {{{_first_field(cls)}: {arguments}}}}}", here)
         known = [field.name for field in dataclasses.fields(cast(Any, cls)) if field.init]
@@ -204,7 +149,7 @@ def program_form(program: Program, large: dict[str, Tensor] | None = None) -> Fo
     if isinstance(program, Blocks):
         return {"blocks": {"axis": program.axis, "parts": [[size, program_form(part, large)] for size, part in program.parts]}}
     if isinstance(program, Given):
-        return {"given": _given_form(program.values, large)}
+        return {"given": given_form(program.values, large)}
     maker = initializer_form(cast(Initializer, program.maker), large)
     layout = {
         field.name: list(value) if isinstance(value, tuple) else value
@@ -232,20 +177,6 @@ def program_of(form: Form, at: Path = (), lookup: Lookup | None = None) -> Progr
         return reader(body, here, lookup)
     except InitiumError as error:
         raise Malformed(str(error), here) from None
-
-
-def fields_of(form: Form, at: Path, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, Form]:
-    """A mapping with exactly these keys."""
-    if not isinstance(form, Mapping):
-        raise Malformed(f"a mapping with {', '.join(needed)} is expected, not {said(form)}", at)
-    known = (*needed, *optional)
-    for key in form:
-        if key not in known:
-            raise Malformed(f"unknown key {key!r}.{nearest(str(key), known)} Known: {', '.join(known)}", (*at, key))
-    lacking = [key for key in needed if key not in form]
-    if lacking:
-        raise Malformed(f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing", at)
-    return form
 
 
 def _law_reader(cls: Callable[..., laws.Law], *names: str) -> Callable[[Form, Path, Lookup | None], Program]:
@@ -298,7 +229,7 @@ def _read_made(form: Form, at: Path, lookup: Lookup | None) -> Program:
 
 
 def _read_given(form: Form, at: Path, lookup: Lookup | None) -> Program:
-    return Given(_given_of(form, at, lookup))
+    return Given(given_of(form, at, lookup))
 
 
 _READERS: dict[str, Callable[[Form, Path, Lookup | None], Program]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeVar
 
@@ -14,14 +15,13 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from ._apply import apply
 from ._dropin import fill_by_generator
 from ._errors import ArgumentError, ArgumentTypeError, nearest
 from ._fans import BARE, BIAS
 from ._inventory import Slot
 from ._layouts import layouts_of
 from ._plan import Plan
-from ._planner import DECLARED, plan, seed_or_drawn
+from ._planner import DECLARED, seed_or_drawn
 from ._recipe import Recipe, names_for, recipe
 from .initializers import as_initializer
 
@@ -66,14 +66,26 @@ def declare(layer: M, **initializers: object) -> M:
     return layer
 
 
-class declaring:
-    """A block in which models are initialised as they are declared: they are filled when it closes, none on an exception.
+_REGISTRATIONS = (
+    register_module_parameter_registration_hook,
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+)
 
-    A first root model is keyed by its own names, a second under ``#1.``, and so on. The recipe wins over whatever a constructor draws.
+
+class declaring:
+    """A block in which models are initialised as they are declared: ``initium.build`` as a context.
+
+    What constructors draw inside is recorded instead of computed, and the models are filled when the block closes, none on an
+    exception. A first root model is keyed by its own names, a second under ``#1.``, and so on. A recipe's rules go over what a
+    constructor does, and the plan's entries say what they overrode.
 
     Args:
-        source: a recipe, its name or file, or rules; None for each model's own initialisation, captured.
+        source: a recipe, its name or file, or rules; None for each model's own initialisation.
         seed: as for ``initium.initialize``.
+
+    Raises:
+        PlanError: at the end of the block, tensors that nobody fills.
 
     Example:
         >>> with declaring("he", seed=0) as block:
@@ -88,27 +100,29 @@ class declaring:
         self.plans: list[Plan] = []
 
     def __enter__(self) -> declaring:
+        from ._capture import Recorder, recording
+
         self._thread = threading.get_ident()
         self._made: dict[int, weakref.ref[nn.Module]] = {}
         self.seed = seed_or_drawn(self._given_seed)
-        self._hooks = [
-            register_module_parameter_registration_hook(self._seen),
-            register_module_buffer_registration_hook(self._seen),
-            register_module_module_registration_hook(self._seen),
-        ]
+        self._recorder = Recorder(self.seed, {})
+        self._stack = ExitStack()
+        self._stack.enter_context(recording(self._recorder))
+        for register in _REGISTRATIONS:
+            self._stack.callback(register(self._seen).remove)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for hook in self._hooks:
-            hook.remove()
+        self._stack.close()
         if kind is not None:
             return
-        roots = self._roots()
-        assert self._recipe is not None
-        self.plans = [
-            plan(root, self._recipe, seed=self.seed, prefix=f"#{index}." if index else "") for index, root in enumerate(roots)
-        ]
-        self.plans = [apply(made, root) for made, root in zip(self.plans, roots, strict=True)]
+        from ._capture_build import filled
+        from ._capture_rows import Captured
+
+        models = [(f"#{index}." if index else "", root) for index, root in enumerate(self._roots())]
+        captured = Captured(self._recorder, models)
+        self.plans = filled(captured, self._recipe)
+        captured.settle_the_rest()
 
     def _seen(self, module: nn.Module, name: str, value: Tensor | nn.Module | None) -> None:
         """A tensor or child is about to be registered: a module that has none yet has just been made."""

@@ -16,10 +16,10 @@ from ._plan import Decision, Plan, Row, kind_of
 from ._recipe import Recipe, names_for, recipe, settled
 from ._rules import Rule, unmatched
 from ._stream import checked_seed
-from ._structure import depth_of
+from ._structure import NAMES, Place, Structure, structure_of
 from ._tensors import why_not_drawable
 from ._torch_defaults import speaks_below
-from .initializers import ClassDefault, Initializer, Keep, Reset
+from .initializers import ClassDefault, Initializer, Keep, Parts, Reset
 
 DECLARED = "_initium_declared"  # where a module keeps what declare() said of its tensors
 
@@ -79,7 +79,7 @@ class _Planner:
     notes: list[str] = field(default_factory=list)
     _decided: dict[tuple[Any, ...], Decision | None] = field(default_factory=dict)
     _layouts: dict[int, Any] = field(default_factory=dict)  # keeps the layouts alive whose ids stand in _decided
-    _names: dict[str, float] | None = None
+    _structure: Structure | None = None
     _by_name: dict[str, Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +88,8 @@ class _Planner:
         # tensors that look alike share a decision, unless a rule may tell them apart by more than what stands in the signature
         self._alike = not any(rule.test is not None or isinstance(rule.initializer, ClassDefault) for rule in rules)
         self._above: list[tuple[str, nn.Module]] | None = None
+        if self.rules.needs_structure:
+            self.notes += self._structured().notes
 
     def row(self, slot: Slot) -> Row:
         name = self.prefix + slot.name if self.prefix else slot.name
@@ -121,6 +123,7 @@ class _Planner:
             slot.is_buffer,
             tensor.is_meta,
             tuple([rule.claims_name(slot) for rule in self._named]) if self._named else None,
+            self._place(slot),
         )
         try:
             return self._decided[signature]
@@ -130,16 +133,24 @@ class _Planner:
             return decision
 
     def _fresh(self, slot: Slot) -> Decision | None:
-        index, initializer, overridden = self.rules.decide(slot)
-        self.touched.update(overridden)
-        if index is None:
+        holding, initializer, overridden = self.rules.decide(slot, self._place(slot).roles)
+        self.touched.update(overridden, holding)
+        if initializer is None:
             if slot.is_buffer:
                 return self._worked_out(slot, Reset(), "as its class sets it", (), "")
             return None
-        self.touched.add(index)
-        assert initializer is not None
-        rule = self.rules.rules[index]
-        return self._worked_out(slot, initializer, self._called(index), tuple(self._called(i) for i in overridden), rule.source)
+        called = "; ".join(self._called(index) for index in holding)
+        source = self.rules.rules[holding[-1]].source
+        return self._worked_out(slot, initializer, called, tuple(self._called(i) for i in overridden), source)
+
+    def _structured(self) -> Structure:
+        if self._structure is None:
+            self._structure = structure_of(self.inv, self.rules.roles)
+        return self._structure
+
+    def _place(self, slot: Slot) -> Place:
+        """Where a tensor stands; nowhere, at no cost, for recipes that do not ask."""
+        return _NOWHERE if self._structure is None else self._structure.place(slot)
 
     def _speakers(self) -> list[tuple[str, nn.Module]]:
         """The modules that initialise their descendants' tensors too, outermost first, with their prefixes."""
@@ -153,12 +164,16 @@ class _Planner:
 
     def _worked_out(self, slot: Slot, said: Initializer, rule: str, overridden: tuple[str, ...], source: str) -> Decision:
         shape, dtype, layout = slot.shape, slot.dtype, slot.layout
-        initializer = settled(said, slot, self._speakers() if isinstance(said, ClassDefault) else ())
+        place = self._place(slot)
+        role = place.shown or layout.role
+        initializer = settled(said, slot, self._speakers() if isinstance(said, (ClassDefault, Parts)) else ())
         if initializer is None:
             kept = said if isinstance(said, Keep) else Keep()
-            return Decision(shape, dtype, "kept", kept, None, *self._fans(slot, None), layout.role, rule, overridden, source, "", slot.tensor.is_meta)
+            return Decision(shape, dtype, "kept", kept, None, *self._fans(slot, None), role, rule, overridden, source, "", slot.tensor.is_meta)
         try:
-            initializer = initializer.bound(self._known(slot))
+            used = initializer.names()
+            if used:
+                initializer = initializer.bound(self._known(slot, used))
             program = initializer.program(shape, layout)
             unfit = why_not_drawable(dtype) if kind_of(program) == "drawn" else None
             if unfit:
@@ -166,9 +181,12 @@ class _Planner:
         except ArgumentError as error:
             where = f" ({source})" if source else ""
             raise RuleError(f"{slot.name}: {error}\n  rule: {rule}{where}") from None
-        note = ", ".join(layout.block_names) if layout.block_names else ""
+        notes = [", ".join(layout.block_names)] if layout.block_names else []
+        if place.roles:
+            notes.append(f"{role} by {place.how}")
+        note = "; ".join(notes)
         return Decision(
-            shape, dtype, kind_of(program), initializer, program, *self._fans(slot, initializer), layout.role, rule, overridden, source, note
+            shape, dtype, kind_of(program), initializer, program, *self._fans(slot, initializer), role, rule, overridden, source, note
         )
 
     def _fans(self, slot: Slot, initializer: Initializer | None) -> tuple[int | None, int | None]:
@@ -179,14 +197,13 @@ class _Planner:
         shape = layout.block_shapes(slot.shape)[0]
         return layout.with_axes(*axes, len(shape)).fans(shape)
 
-    def _known(self, slot: Slot) -> dict[str, float]:
-        if self._names is None:
-            self._names = dict(self.rules.knobs)
-            if "depth" not in self._names:
-                depth = depth_of(self.inv.model)
-                if depth is not None:
-                    self._names["depth"] = depth[0]
-        return names_for(slot, self._names)
+    def _known(self, slot: Slot, used: frozenset[str]) -> dict[str, float]:
+        """What the names in an expression mean here; what the user said as a knob goes over what the model's structure says."""
+        knobs = dict(self.rules.knobs)
+        if not NAMES.isdisjoint(used.difference(knobs)):
+            structure = self._structured()
+            knobs = {**structure.numbers, **structure.place(slot).names, **knobs}
+        return names_for(slot, knobs)
 
     def _tied(self, slot: Slot, name: str) -> Row:
         assert slot.tied_to is not None
@@ -197,6 +214,9 @@ class _Planner:
             note = f"shadowed: {own.rule}"
         decision = Decision(slot.shape, slot.dtype, "tied", role=slot.layout.role, rule=f"tied to {slot.tied_to}", note=note)
         return Row(name, slot.key, decision, self.prefix + slot.tied_to, slot.is_buffer)
+
+
+_NOWHERE = Place()
 
 
 def _unclaimed(slots: list[Slot], rules: Recipe) -> RuleError:

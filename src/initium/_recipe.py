@@ -84,6 +84,12 @@ class Recipe:
             parts.append((selector, initializer))
         return tuple(i for i, _ in hits), Parts(None, tuple(parts[::-1])) if parts else None, ()
 
+    @property
+    def needs_structure(self) -> bool:
+        """Whether a rule asks for a role in the structure, or for depth, layer and their like where no knob says them."""
+        knobs = dict(self.knobs)
+        return any(rule.structure.difference(knobs) for rule in self.rules)
+
     def __call__(self, module: nn.Module) -> None:
         """Initialise the tensors that a module itself owns, by type and local name: for ``model.apply(recipe)`` and for loops.
 
@@ -95,7 +101,7 @@ class Recipe:
         if not isinstance(module, nn.Module):
             raise ArgumentTypeError(f"a recipe is called with a module, not {type(module).__name__}")
         for rule in self.rules:
-            if rule.needs_names or rule.needs_structure:
+            if rule.needs_names or rule.structure.difference(dict(self.knobs)):
                 what = "full names" if rule.needs_names else "the structure of the network"
                 raise RuleError(
                     f"{rule} looks at {what}, and a lone module has none: use initium.initialize(model, recipe, seed=0) ({rule.source})"

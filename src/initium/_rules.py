@@ -66,6 +66,7 @@ class Rule:
     rows: str
     gates: tuple[str, ...]
     tensors: tuple[tuple[str, Initializer], ...]
+    structure: frozenset[str]  # what it asks of the model's structure: roles, and names in expressions
     source: str = field(compare=False)
 
     def __init__(
@@ -119,6 +120,9 @@ class Rule:
         if rows is not None and gates:
             raise ArgumentError(f"a rule speaks of rows or of gates, not of both ({source})")
         put("tensors", tuple((name, as_initializer(value)) for name, value in tensors.items()))
+        given = [found for _, found in self.tensors] if self.initializer is None else [self.initializer]
+        used = frozenset(name for found in given for name in found.names())
+        put("structure", (frozenset(self.role) - LAYOUT_ROLES) | (NAMES & used))
 
     @property
     def needs_names(self) -> bool:
@@ -143,12 +147,6 @@ class Rule:
             return True
         subject = slot.name[: -len(slot.local) - 1] if self.tensors else slot.name
         return compiled(self.where).fullmatch(subject) is not None
-
-    @property
-    def needs_structure(self) -> bool:
-        """Whether it asks for more of a model than the tensors themselves: roles in the structure, depth, layer, …"""
-        given = [self.initializer] if self.initializer is not None else [initializer for _, initializer in self.tensors]
-        return not LAYOUT_ROLES.issuperset(self.role) or any(NAMES & initializer.names() for initializer in given)
 
     def selector(self, slot: Slot) -> str:
         """The part of the tensor that it speaks of, as ``Parts`` takes it; "" for the whole."""
@@ -278,7 +276,7 @@ def unmatched(rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, 
     if not lost:
         return None
     advice = "correct the pattern, or say optional=True where that is meant"
-    if any(rule.needs_structure and rule.role for rule in rules):
+    if any(rule.structure.intersection(rule.role) for rule in rules):
         advice += "; a role that neither names nor a trace tell is said by Recipe(rules, roles={'**.proj.weight': 'residual_out'})"
     return RuleError("these rules match nothing in the model:\n" + "\n".join(lost) + "\n" + advice)
 

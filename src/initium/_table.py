@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import shutil
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 from . import _laws as laws
+from ._grouping import _range as index_range
 from ._grouping import grouped
 from ._plan import KINDS, Plan, Row
 from ._programs import Blocks, Program
 from ._stream import STREAM_VERSION
 
+_TITLES = ("tensor", "shape", "gets", "fan in → out", "std", "rule")
+_BY_CLASS = "as its class sets it"  # what the planner says of buffers that no rule reaches
+_DIGITS = re.compile(r"\d+")
+
+
+class Line(NamedTuple):
+    """Tensors that share a line: what they are called together, and their rows."""
+
+    title: str
+    rows: list[Row]
+
 
 def plan_table(plan: Plan, width: int | None = None) -> str:
-    """Header, a line for each group of equal tensors, and what there is to know at the foot."""
-    width = width or max(60, shutil.get_terminal_size((120, 24)).columns)
-    lines = [_heading(plan)]
-    rows = _rows(plan)
-    if rows:
-        lines += columns([("tensor", "shape", "gets", "fan in → out", "std", "rule"), *rows], width)
-    return "\n".join([*lines, *_foot(plan)])
+    """Header, a line for each group of equal tensors, and what there is to know at the foot; no line is wider than ``width``."""
+    width = width or terminal_width()
+    lines = wrapped([_heading(plan)], width)
+    cells = _cells(plan)
+    if cells:
+        lines += columns([_TITLES, *cells], width)
+    return "\n".join([*lines, *wrapped(_foot(plan), width)])
 
 
 def _heading(plan: Plan) -> str:
@@ -30,22 +45,59 @@ def _heading(plan: Plan) -> str:
     return f"{what} · seed {plan.seed} · stream {STREAM_VERSION} · {len(plan)} tensors · {count(total)} elements"
 
 
-def _rows(plan: Plan) -> list[tuple[str, ...]]:
-    by_name = {row.name: row for row in plan.rows()}
+def _cells(plan: Plan) -> list[tuple[str, ...]]:
     shown = []
-    for group in grouped((row.name, _sameness(row)) for row in plan.rows()):
-        row = by_name[group.names[0]]
+    for line in _lines(plan):
+        row, rows = line.rows[0], line.rows
         d = row.decision
-        times = f" ×{len(group.names)}" if len(group.names) > 1 else ""
-        fans = f"{d.fan_in} → {d.fan_out}" if d.fan_in is not None else ""
+        times = f" ×{len(rows)}" if len(rows) > 1 else ""
+        fans = f"{d.fan_in} → {d.fan_out}" if d.fan_in is not None and d.kind == "drawn" else ""
         std = number(d.std) if d.std is not None and d.kind == "drawn" else ""
-        shown.append((group.title + times, shape_text(d.shape), _gets(row), fans, std, _rule(row)))
+        shown.append((line.title + times, _shapes([r.decision.shape for r in rows]), _gets(row), fans, std, _rule(row)))
     return shown
 
 
-def _sameness(row: Row) -> tuple[object, ...]:
+def _lines(plan: Plan) -> list[Line]:
+    """Equal tensors share a line: by their names' indices where the title then says no more than there is; constants of any shape.
+
+    Buffers that stay as their classes set them share one by local name alone.
+    """
+    found: dict[Hashable, list[Row]] = {}
+    for row in plan.rows():
+        own = row.is_buffer and row.decision.rule == _BY_CLASS
+        pattern = row.name.rsplit(".", 1)[-1] if own else _DIGITS.sub("#", row.name)
+        found.setdefault((own, pattern, *_sameness(row)), []).append(row)
+    lines = []
+    for (own, *_), rows in found.items():  # type: ignore[misc]
+        if own and len(rows) > 1:
+            lines.append(Line(f"**.{rows[0].name.rsplit('.', 1)[-1]}", rows))
+        else:
+            lines += _titled(rows)
+    return lines
+
+
+def _titled(rows: list[Row]) -> list[Line]:
+    indices = [_DIGITS.findall(row.name) for row in rows]
+    sets = [sorted({int(index) for index in column}) for column in zip(*indices, strict=True)]
+    if math.prod(map(len, sets)) == len(rows):
+        ranges = iter([index_range(values) for values in sets])
+        return [Line(_DIGITS.sub(lambda _: next(ranges), rows[0].name), rows)]
+    by_name = {row.name: row for row in rows}
+    return [Line(group.title, [by_name[name] for name in group.names]) for group in grouped((row.name, None) for row in rows)]
+
+
+def _sameness(row: Row) -> tuple[Hashable, ...]:
     d = row.decision
-    return d.shape, d.dtype, d.kind, str(d.initializer), d.std, d.rule, d.note, row.is_buffer, d.fan_in, d.source
+    sizes = () if isinstance(d.program, laws.Constant) else (d.shape, d.fan_in, d.fan_out)
+    return sizes, d.dtype, d.kind, row.related, str(d.initializer), d.std, d.rule, d.note, d.overridden, row.is_buffer, d.source
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    """One shape, or its sizes' ranges: ``64…512``."""
+    if len({len(shape) for shape in shapes}) > 1:
+        return "various"
+    sizes = [sorted(set(sizes)) for sizes in zip(*shapes, strict=True)]
+    return "×".join(str(s[0]) if len(s) == 1 else f"{s[0]}…{s[-1]}" for s in sizes) if sizes else "()"
 
 
 def _gets(row: Row) -> str:
@@ -79,7 +131,7 @@ def law_text(program: Program) -> str:
 
 def _rule(row: Row) -> str:
     d = row.decision
-    text = "buffer: " + d.rule if row.is_buffer and d.kind not in ("tied", "derived") else d.rule
+    text = f"buffer: {d.rule}" if row.is_buffer else d.rule
     if d.kind in ("tied", "derived"):
         text = ""
     if d.overridden:
@@ -110,16 +162,32 @@ def _inexact(program: Program | None) -> bool:
     return getattr(program, "exact", True) is False
 
 
+def terminal_width() -> int:
+    """The terminal's columns, at least 60; 120 where there is no terminal."""
+    return max(60, shutil.get_terminal_size((120, 24)).columns)
+
+
 def columns(table: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The table's lines, columns aligned; the last column, then the first, give way where the width is too small."""
+    """The table's lines, columns aligned, none wider than ``width``: the last column gives way first, then the first, then the others.
+
+    Where not even that is enough the last columns are left out.
+    """
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    gaps = 2 * (len(widths) - 1)
-    for index, least in ((len(widths) - 1, 6), (0, 24), (2, 16)):
+    last, gaps = len(widths) - 1, 2 * (len(widths) - 1)
+    wide = sorted(range(last + 1), key=lambda i: -widths[i])
+    for index, least in ((last, 16), (0, 24), (2, 16), (last, 6), (0, 12), *((i, 6) for i in wide)):
         over = sum(widths) + gaps - width
-        if over > 0 and index < len(widths):
+        if over > 0 and index <= last:
             widths[index] = max(min(widths[index], least), widths[index] - over)
+    if sum(widths) + gaps > width:
+        return columns([row[:-1] for row in table], width) if last else [clipped(row[0], width) for row in table]
     lines = ["  ".join(clipped(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [lines[0], "─" * min(width, sum(widths) + gaps), *lines[1:]]
+    return [lines[0], "─" * (sum(widths) + gaps), *lines[1:]]
+
+
+def wrapped(lines: Sequence[str], width: int) -> list[str]:
+    """The lines, long ones broken at words."""
+    return [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="  " if width > 20 else "")]
 
 
 def clipped(text: str, width: int) -> str:
@@ -128,7 +196,7 @@ def clipped(text: str, width: int) -> str:
         return text
     if width <= 1:
         return "…"[:width]
-    head = (width - 1 + 1) // 2
+    head = width // 2
     return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
 
 
@@ -152,7 +220,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def plan_html(plan: Plan) -> str:
     """The table for a notebook; everything escaped."""
-    head = "".join(f"<th>{title}</th>" for title in ("tensor", "shape", "gets", "fan in → out", "std", "rule"))
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(plan))
+    head = "".join(f"<th>{title}</th>" for title in _TITLES)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _cells(plan))
     foot = "".join(f"<p>{html.escape(line)}</p>" for line in _foot(plan))
     return f"<p>{html.escape(_heading(plan))}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}"

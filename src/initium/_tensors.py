@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
@@ -22,9 +24,18 @@ def is_plain(tensor: Tensor) -> bool:
     )
 
 
+def is_dtensor(tensor: Tensor) -> bool:
+    """A DTensor: this process holds a part of it. Nothing is imported to find out."""
+    if type(tensor) in _PLAIN:
+        return False
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
 def is_drawless(tensor: Tensor) -> bool:
     """A tensor that has no values: meta, fake or empty. Drop-ins leave it as it is, and draw nothing, as torch does."""
-    return tensor.is_meta or isinstance(tensor, FakeTensor) or tensor.numel() == 0
+    local = tensor._local_tensor if is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.is_meta or isinstance(local, FakeTensor) or tensor.numel() == 0
 
 
 def why_not_drawable(dtype: torch.dtype) -> str | None:
@@ -38,9 +49,11 @@ def why_not_drawable(dtype: torch.dtype) -> str | None:
 
 def why_not_writable(tensor: Tensor) -> str | None:
     """Why nothing can be written to this tensor, with the way out; or None."""
-    if type(tensor) in _PLAIN and tensor.device.type != "meta" and tensor.layout is torch.strided and tensor.is_contiguous():
+    if type(tensor) in _PLAIN and not tensor.is_meta and tensor.layout is torch.strided and tensor.is_contiguous():
         if not (tensor.is_inference() or tensor.is_quantized):
             return None  # nearly every tensor there is, without the slower questions
+    if is_dtensor(tensor):
+        return why_not_writable(tensor._local_tensor)  # type: ignore[attr-defined]
     if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
         return "it is lazy and has no shape yet: run one forward pass first"
     if isinstance(tensor, FakeTensor):
@@ -54,6 +67,28 @@ def why_not_writable(tensor: Tensor) -> str | None:
     if tensor.layout is torch.strided and _overlaps(tensor):
         return "its elements share memory (an expanded view): call .clone() or .contiguous() first"
     return None
+
+
+def why_unreadable(wrapper: nn.Module) -> str | None:
+    """Why the tensors below a wrapper are not those of the model: FullyShardedDataParallel (FSDP1) flattens them."""
+    handle = getattr(wrapper, "_handle", None)
+    flat = getattr(handle, "flat_param", None)
+    if flat is None or not handle.uses_sharded_strategy or not handle.is_sharded(flat):
+        return None
+    return (
+        "FullyShardedDataParallel (FSDP1) has flattened and cut the parameters below it: initialise before wrapping, or within "
+        "`with FullyShardedDataParallel.summon_full_params(model):`, or shard with torch.distributed.fsdp.fully_shard"
+    )
+
+
+def why_placeholder(tensor: Tensor) -> str | None:
+    """Why a tensor of 0 elements is not the model's: DeepSpeed ZeRO-3 has put its values elsewhere."""
+    if tensor.numel() or not getattr(tensor, "ds_numel", 0):
+        return None
+    return (
+        "it is a placeholder of DeepSpeed ZeRO-3, with 0 elements: do this within "
+        "`with deepspeed.zero.GatheredParameters(list(model.parameters()), modifier_rank=0):`, or before deepspeed.initialize"
+    )
 
 
 def _overlaps(tensor: Tensor) -> bool:

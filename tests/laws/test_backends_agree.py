@@ -89,8 +89,11 @@ everywhere = pytest.mark.parametrize("backend", natives(), ids=lambda backend: b
 def test_every_law_dtype_and_start(backend, law):
     for dtype in BITS:
         for start in STARTS:
-            count = 3000 if start in (0, 777, 2**34 - 100) else 70
-            assert same_bits(drawn(backend, law, dtype, start, count), drawn(Reference(), law, dtype, start, count)), (dtype, start)
+            count = 1500 if start in (0, 777, 2**34 - 100) else 70
+            assert same_bits(drawn(backend, law, dtype, start, count), drawn(Reference(), law, dtype, start, count)), (
+                dtype,
+                start,
+            )
 
 
 LAYOUTS = {
@@ -110,10 +113,10 @@ LAYOUTS = {
 def test_every_layout(backend, layout):
     law = LAWS["truncated"]
     for dtype in BITS:
-        for stride in (1, 70, 97, 2**33):
+        for stride in (1, 70, 2**33):
             results = []
             for each in (backend, Reference()):
-                memory = torch.full((300, 70), 7.0, dtype=dtype)
+                memory = torch.full((48, 70), 7.0, dtype=dtype)
                 out = layout(memory)
                 each.fill([Job(out, law, KEY, 11, stride if out.dim() == 2 else 0)])
                 results.append(memory)
@@ -140,7 +143,7 @@ def test_elements_beside_the_output_stay(backend):
 
 
 @everywhere
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_rows_widths_steps_and_keys(backend, data):
     dtype = data.draw(st.sampled_from(list(BITS)))
@@ -188,7 +191,7 @@ def test_the_number_of_threads_changes_nothing(backend):
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             wide = torch.zeros(3, 200_001)
-            tall = torch.zeros(70_001, 9, dtype=torch.bfloat16)
+            tall = torch.zeros(30_001, 9, dtype=torch.bfloat16)
             crossed = torch.zeros(601, 500).t()
             for out in (wide, tall, crossed):
                 backend.fill([Job(out, LAWS["normal"], KEY, 13, out.shape[1])])

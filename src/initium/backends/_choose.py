@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._errors import BackendError, nearest
 from ._protocol import Backend, Job
-from .native import TARGETS, native
+from .native import TARGETS, Native, native
 from .reference import Reference
 
 _REFERENCE = Reference()
@@ -29,17 +29,16 @@ def fill(jobs: Sequence[Job]) -> None:
     if fast is None:
         _REFERENCE.fill(jobs)
         return
-    served = [job for job in jobs if fast.serves(job[0])]
-    if len(served) != len(jobs):
-        chosen = {id(job) for job in served}
-        _REFERENCE.fill([job for job in jobs if id(job) not in chosen])
-    if served:
-        fast.fill(served)
+    others = fast.fill_served(jobs)
+    if others:
+        _REFERENCE.fill(others)
+    if len(others) < len(jobs):
         # a write through a pointer is unseen by autograd otherwise
-        torch.autograd.graph.increment_version([job[0] for job in served])
+        written = jobs if not others else [job for job in jobs if fast.serves(job[0])]
+        torch.autograd.graph.increment_version([job[0] for job in written])
 
 
-def _fast() -> Backend | None:
+def _fast() -> Native | None:
     """The backend to ask before the reference, which serves everything."""
     forced = os.environ.get("INITIUM_BACKEND", "").strip().lower()
     if not forced:

@@ -1,4 +1,4 @@
-"""The native CPU backend: the library in ``csrc/``, by ctypes (which releases the GIL), for plain tensors in this machine's memory.
+"""The native CPU backend: the library in ``csrc/``, by ctypes (which releases the GIL), for plain tensors in memory.
 
 Nothing is loaded before the first draw. Where the library is missing (the install found no C++ compiler) everything still works
 by the reference backend, and one warning says that it is slower.
@@ -29,8 +29,8 @@ _ABI = 1  # what csrc/initium.h must say
 _CONSTANT, _WORDS, _UNIFORM, _NORMAL, _TRUNCATED, _TABULATED = range(6)
 _DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 _U32 = 4
-_PLAIN = (Tensor, Parameter)  # a subclass may keep its numbers elsewhere
-_LAW = struct.Struct("=qQqqQdd4f")  # initium_law
+_LAW = struct.Struct("=qqQqqQdd4f")  # initium_law
+_JOB = struct.Struct("=Q11q")  # initium_job
 
 _DENORMAL = 5e-324
 
@@ -48,52 +48,60 @@ class Native:
         self._target = target
 
     def serves(self, tensor: Tensor) -> bool:
-        return (
-            type(tensor) in _PLAIN
-            and tensor.is_cpu
-            and tensor.dtype in _DTYPES
-            and tensor.layout is torch.strided
-            and not tensor.is_neg()  # the imaginary part of a lazy conjugate: what lies in memory has the other sign
-            and _nothing_wraps_tensors()
-            and tensor.data_ptr() != 0  # FSDP takes the memory away and leaves the shape
-        )
+        return tensor.dtype in _DTYPES and _address(tensor) != 0
 
     def fill(self, jobs: Sequence[Job]) -> None:
+        if self.fill_served(jobs):
+            raise BackendError("the native backend was given a tensor that it does not serve")
+
+    def fill_served(self, jobs: Sequence[Job]) -> list[Job]:
+        """Runs the jobs on tensors that it serves, in one call of the library; the others come back."""
         flushed = _DENORMAL * 1.0 == 0.0  # then a law's own numbers would lose theirs on the way to fp32
         if flushed:
             torch.set_flush_denormal(False)
         try:
-            self._fill(jobs)
+            return self._fill_served(jobs)
         finally:
             if flushed:
                 torch.set_flush_denormal(True)
 
-    def _fill(self, jobs: Sequence[Job]) -> None:
+    def _fill_served(self, jobs: Sequence[Job]) -> list[Job]:
+        law_index: dict[torch.dtype, dict[int, int]] = {dtype: {} for dtype in _DTYPES}  # by id: the jobs keep the laws alive
         tables: list[array.array[float]] = []  # their memory is read until the call returns
         packed_laws: list[bytes] = []
-        law_index: dict[torch.dtype, dict[int, int]] = {dtype: {} for dtype in _DTYPES}  # by id: the jobs keep them alive
-        fields = array.array("q")
-        extend = fields.extend
-        for out, law, key, start, stride in jobs:
-            dtype = out.dtype
-            known = law_index[dtype]
+        packed_jobs: list[bytes] = []
+        others: list[Job] = []
+        pack = _JOB.pack
+        for job in jobs:  # a microsecond each, which is what small tensors cost
+            out, law, key, start, stride = job
+            known = law_index.get(out.dtype)
+            address = 0 if known is None else _address(out)
+            if known is None or address == 0:
+                if out.numel():
+                    others.append(job)
+                continue
             index = known.get(id(law))
             if index is None:
-                packed = _packed(law, dtype, tables)
+                packed = _packed(law, out.dtype, tables)
                 if packed is None:
-                    out.fill_(law.value)  # type: ignore[union-attr]  # for torch to refuse
+                    with torch.no_grad():
+                        out.fill_(law.value)  # type: ignore[union-attr]  # torch refuses it, in its own words
                     continue
                 index = known[id(law)] = len(packed_laws)
                 packed_laws.append(packed)
-            rows, width, row_step, step = _layout(out, stride)
-            extend((out.data_ptr(), _DTYPES[dtype], index, rows, width, row_step, step, start, stride, *key))
-        self._run(fields, len(fields) // 13, b"".join(packed_laws))
+            if stride == 0 and out.is_contiguous():
+                packed_jobs.append(pack(address, index, 1, out.numel(), 0, 1, start, 0, *key))
+            else:
+                packed_jobs.append(pack(address, index, *_layout(out, stride), start, stride, *key))
+        if packed_jobs:
+            self._run(packed_jobs, packed_laws)
+        return others
 
     def words(self, key: Key, start: int, count: int) -> Tensor:
         """The stream's words, as ``_stream.words`` gives them: int64 values in [0, 2**32)."""
         out = torch.empty(count, dtype=torch.int32, device="cpu")
-        fields = array.array("q", (out.data_ptr(), _U32, 0, 1, count, 0, 1, start, 0, *key))
-        self._run(fields, 1, _LAW.pack(_WORDS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        law = _LAW.pack(_WORDS, _U32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        self._run([_JOB.pack(out.data_ptr(), 0, 1, count, 0, 1, start, 0, *key)], [law])
         return out.long() & 0xFFFFFFFF
 
     def block(self, counter: int, key: Key) -> list[int]:
@@ -102,43 +110,55 @@ class Native:
         self._library.initium_block(self._target, counter, (ctypes.c_uint32 * 4)(*key), words)
         return list(words)
 
-    def _run(self, fields: array.array[int], count: int, packed_laws: bytes) -> None:
-        if count == 0:
-            return
-        jobs, _ = fields.buffer_info()
-        if self._library.initium_fill(self._target, jobs, count, packed_laws, torch.get_num_threads()) != 0:
-            raise BackendError("the native library refused a job (a defect of initium): INITIUM_BACKEND=reference draws without it")
+    def _run(self, packed_jobs: list[bytes], packed_laws: list[bytes]) -> None:
+        jobs, laws, threads = b"".join(packed_jobs), b"".join(packed_laws), torch.get_num_threads()
+        if self._library.initium_fill(self._target, jobs, len(packed_jobs), laws, threads) != 0:
+            raise BackendError(
+                "the native library refused a job (a defect of initium): INITIUM_BACKEND=reference draws without it"
+            )
+
+
+def _address(tensor: Tensor) -> int:
+    """Where a plain CPU tensor's elements lie; 0 for those that have no memory, or whose memory is not what they show."""
+    kind = type(tensor)
+    if (kind is not Tensor and kind is not Parameter) or not tensor.is_cpu:  # a subclass may keep its numbers elsewhere
+        return 0
+    if tensor.is_neg():  # the imaginary part of a lazy conjugate: what lies in memory has the other sign
+        return 0
+    try:
+        return tensor.data_ptr()  # 0 on meta, under functionalize, and where FSDP has taken the memory and left the shape
+    except RuntimeError:  # sparse, or wrapped by vmap, grad, …
+        return 0
 
 
 def _layout(out: Tensor, stride: int) -> tuple[int, int, int, int]:
     """(rows, width, row step, step) of a 1-D or 2-D tensor; one row where memory and addresses both run on."""
-    if out.is_contiguous():
-        if stride == 0 or out.dim() == 1:
-            return 1, out.numel(), 0, 1
-        rows, width = out.shape
-        return (1, rows * width, 0, 1) if stride == width else (rows, width, width, 1)
     if out.dim() == 1:
         return 1, out.numel(), 0, out.stride()[0]
     rows, width = out.shape
-    return rows, width, *out.stride()
+    row_step, step = out.stride()
+    if step == 1 and row_step == width == stride:
+        return 1, rows * width, 0, 1
+    return rows, width, row_step, step
 
 
 def _packed(law: laws.Law, dtype: torch.dtype, tables: list[array.array[float]]) -> bytes | None:
     """The law as the library's ``initium_law``; None for a constant that the dtype cannot hold."""
+    code = _DTYPES[dtype]
     if isinstance(law, laws.Constant):
         bits = _constant_bits(law.value, dtype)
-        return None if bits is None else _LAW.pack(_CONSTANT, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return None if bits is None else _LAW.pack(_CONSTANT, code, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     least, most = law.limits
     affine = (law.scale, law.shift, least, most)
     if isinstance(law, laws.Normal):
-        return _LAW.pack(_NORMAL, 0, 0, 0, 0, least, most, *affine)
+        return _LAW.pack(_NORMAL, code, 0, 0, 0, 0, least, most, *affine)
     if isinstance(law, laws.Uniform):
-        return _LAW.pack(_UNIFORM, 0, 0, 0, 0, law.low, law.high, *affine)
+        return _LAW.pack(_UNIFORM, code, 0, 0, 0, 0, law.low, law.high, *affine)
     if law.table is None:
-        return _LAW.pack(_TRUNCATED, 0, law.lo, law.hi - law.lo, 0, law.low, law.high, *affine)
+        return _LAW.pack(_TRUNCATED, code, 0, law.lo, law.hi - law.lo, 0, law.low, law.high, *affine)
     table = array.array("f", [c for row in law.table for c in row])
     tables.append(table)
-    return _LAW.pack(_TABULATED, 0, 0, 0, table.buffer_info()[0], law.low, law.high, *affine)
+    return _LAW.pack(_TABULATED, code, 0, 0, 0, table.buffer_info()[0], law.low, law.high, *affine)
 
 
 def _constant_bits(value: float | complex, dtype: torch.dtype) -> int | None:
@@ -159,11 +179,6 @@ def _constant_bits(value: float | complex, dtype: torch.dtype) -> int | None:
         return 0x7FC0
     bits = int.from_bytes(single, sys.byteorder)
     return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-
-
-def _nothing_wraps_tensors() -> bool:
-    """Inside vmap, grad or functionalize a tensor of the plain type may stand for others."""
-    return torch._C._functorch.peek_interpreter_stack() is None
 
 
 @functools.cache
@@ -215,6 +230,6 @@ def _library() -> ctypes.CDLL | None:
     pointer, i32, i64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     library.initium_targets.restype = ctypes.c_char_p
     library.initium_target.argtypes = [ctypes.c_char_p]
-    library.initium_fill.argtypes = [i32, pointer, i64, ctypes.c_char_p, i32]
+    library.initium_fill.argtypes = [i32, ctypes.c_char_p, i64, ctypes.c_char_p, i32]
     library.initium_block.argtypes = [i32, ctypes.c_uint64, pointer, pointer]
     return library

@@ -1,0 +1,156 @@
+// The C interface: which targets there are, and the sharing out of jobs among threads.
+#include <mutex>
+#include <string.h>
+
+#include "cpu.h"
+#include "fp_control.h"
+#include "pool.h"
+#include "target.h"
+
+namespace initium {
+namespace {
+
+struct Candidate {
+  const Target *target;
+  bool (*runs_here)();
+};
+
+const Candidate candidates[] = {  // best first
+#if defined(INITIUM_HAS_AVX512)
+    {&avx512_target, cpu_has_avx512},
+#endif
+#if defined(INITIUM_HAS_AVX2)
+    {&avx2_target, cpu_has_avx2},
+#endif
+#if defined(INITIUM_HAS_NEON)
+    {&neon_target, [] { return true; }},
+#endif
+    {&scalar_target, [] { return true; }},
+};
+constexpr int32_t CANDIDATES = sizeof(candidates) / sizeof(candidates[0]);
+
+constexpr int64_t GRAIN = 1 << 15;  // elements that are worth a thread's asking for more
+
+// What is left to do, for any number of threads to take from: whole jobs, several at once, or a part of a large one.
+class Work {
+ public:
+  Work(const Target &target, const initium_job *jobs, int64_t count, const initium_law *laws)
+      : target_(target), jobs_(jobs), laws_(laws), count_(count) {}
+
+  void run() {
+    const FpControl control;
+    Take take;
+    while (next(take)) {
+      for (int64_t job = take.first; job < take.last; ++job) fill(jobs_[job], take.part);
+    }
+  }
+
+ private:
+  struct Take {
+    int64_t first, last;
+    const Part *part;  // of the one job; null: the jobs are whole
+    Part storage;
+  };
+
+  void fill(const initium_job &job, const Part *part) const {
+    const initium_law &law = laws_[job.law];
+    const Part whole = {0, job.rows, 0, job.width};
+    target_.fill[law.kind][law.dtype](job, law, part != nullptr ? *part : whole);
+  }
+
+  bool next(Take &take) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (job_ == count_) return false;
+    const initium_job &job = jobs_[job_];
+    take.first = job_;
+    take.part = nullptr;
+    if (job.rows * job.width <= GRAIN) {
+      for (int64_t taken = 0; job_ < count_ && taken < GRAIN; ++job_) {
+        const int64_t size = jobs_[job_].rows * jobs_[job_].width;
+        if (size > GRAIN) break;
+        taken += size > 64 ? size : 64;  // a small one has its cost too
+      }
+      take.last = job_;
+      return true;
+    }
+    // rows together if they are short, a piece of one if they are long
+    const int64_t columns = job.width < GRAIN ? job.width : GRAIN, rows = GRAIN / columns;
+    take.storage = {row_, rows < job.rows - row_ ? rows : job.rows - row_, column_,
+                    columns < job.width - column_ ? columns : job.width - column_};
+    take.part = &take.storage;
+    take.last = job_ + 1;
+    column_ += columns;
+    if (column_ >= job.width) {
+      column_ = 0;
+      row_ += rows;
+    }
+    if (row_ >= job.rows) {
+      row_ = 0;
+      ++job_;
+    }
+    return true;
+  }
+
+  const Target &target_;
+  const initium_job *const jobs_;
+  const initium_law *const laws_;
+  const int64_t count_;
+  std::mutex mutex_;
+  int64_t job_ = 0, row_ = 0, column_ = 0;
+};
+
+bool known(const Target &target, const initium_law &law) {
+  return law.kind >= 0 && law.kind < INITIUM_LAWS && law.dtype >= 0 && law.dtype < INITIUM_DTYPES &&
+         target.fill[law.kind][law.dtype] != nullptr;
+}
+
+}  // namespace
+}  // namespace initium
+
+using namespace initium;
+
+int32_t initium_abi(void) { return INITIUM_ABI; }
+
+int32_t initium_target(const char *name) {
+  for (int32_t i = 0; i < CANDIDATES; ++i) {
+    if (name != nullptr && strcmp(name, candidates[i].target->name) != 0) continue;
+    if (candidates[i].runs_here()) return i;
+    if (name != nullptr) return -2;
+  }
+  return -1;
+}
+
+const char *initium_targets(void) {
+  return
+#if defined(INITIUM_HAS_AVX512)
+      "avx512 "
+#endif
+#if defined(INITIUM_HAS_AVX2)
+      "avx2 "
+#endif
+#if defined(INITIUM_HAS_NEON)
+      "neon "
+#endif
+      "scalar";
+}
+
+int32_t initium_fill(int32_t target, const initium_job *jobs, int64_t count, const initium_law *laws, int32_t threads) {
+  if (target < 0 || target >= CANDIDATES) return -1;
+  const Target &chosen = *candidates[target].target;
+  int64_t total = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!known(chosen, laws[jobs[i].law])) return -1;
+    total += jobs[i].rows * jobs[i].width;
+  }
+  Work work(chosen, jobs, count, laws);
+  const int64_t useful = (total + GRAIN - 1) / GRAIN;
+  run_on_threads(threads < useful ? threads : static_cast<int>(useful), [](void *context) { static_cast<Work *>(context)->run(); },
+                 &work);
+  return 0;
+}
+
+int32_t initium_block(int32_t target, uint64_t counter, const uint32_t key[4], uint32_t words[64]) {
+  if (target < 0 || target >= CANDIDATES || counter % 16 != 0) return -1;
+  candidates[target].target->block(counter, key, words);
+  return 0;
+}

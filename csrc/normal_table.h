@@ -1,0 +1,64 @@
+// Written by tools/normal_table.py from src/initium/_normal_table.py, which says what it is: do not edit.
+// Max abs error of |z| over every fp32 magnitude: 7.4e-07.
+#pragma once
+
+constexpr int NORMAL_DEGREE = 6;
+
+alignas(64) static const float NORMAL_TABLE[7][32] = {
+    {  // x^0
+        0x1.8aa6c8p+2f, 0x1.8392aap+2f, 0x1.7c5e7cp+2f, 0x1.750884p+2f, 0x1.6d8ed8p+2f, 0x1.65ef68p+2f,
+        0x1.5e27e8p+2f, 0x1.5635dp+2f, 0x1.4e1654p+2f, 0x1.45c658p+2f, 0x1.3d425ap+2f, 0x1.348672p+2f,
+        0x1.2b8e2ep+2f, 0x1.225482p+2f, 0x1.18d3a6p+2f, 0x1.0f04ecp+2f, 0x1.04e092p+2f, 0x1.f4baep+1f,
+        0x1.dee15cp+1f, 0x1.c81a78p+1f, 0x1.b0465p+1f, 0x1.973d58p+1f, 0x1.7ccd7ap+1f, 0x1.60b5d2p+1f,
+        0x1.429fdp+1f, 0x1.2213b8p+1f, 0x1.fcc812p+0f, 0x1.ad0a62p+0f, 0x1.516928p+0f, 0x1.c6381p-1f,
+        0x1.46496p-2f, 0x0p+0f,
+    },
+    {  // x^1
+        -0x1.b00232p-5f, -0x1.b7853ep-5f, -0x1.bf6e98p-5f, -0x1.c7c798p-5f, -0x1.d09ac8p-5f, -0x1.d9f424p-5f,
+        -0x1.e3e15ep-5f, -0x1.ee722cp-5f, -0x1.f9b8b4p-5f, -0x1.02e502p-4f, -0x1.095f5ep-4f, -0x1.1059eap-4f,
+        -0x1.17e5dap-4f, -0x1.2017cp-4f, -0x1.290874p-4f, -0x1.32d64ep-4f, -0x1.3da6ccp-4f, -0x1.49a8d6p-4f,
+        -0x1.57180cp-4f, -0x1.66417ap-4f, -0x1.778acp-4f, -0x1.8b7cf4p-4f, -0x1.a2d62ep-4f, -0x1.bea6bep-4f,
+        -0x1.e084cp-4f, -0x1.05767p-3f, -0x1.2103fep-3f, -0x1.46b642p-3f, -0x1.7e613p-3f, -0x1.db8fdap-3f,
+        -0x1.518f86p-2f, 0x0p+0f,
+    },
+    {  // x^2
+        0x1.18fbdcp-7f, 0x1.1d9fb2p-7f, 0x1.227f5p-7f, 0x1.279fd6p-7f, 0x1.2d0706p-7f, 0x1.32bb5ep-7f,
+        0x1.38c434p-7f, 0x1.3f29e6p-7f, 0x1.45f5fap-7f, 0x1.4d3366p-7f, 0x1.54eeccp-7f, 0x1.5d36dap-7f,
+        0x1.661caep-7f, 0x1.6fb472p-7f, 0x1.7a16p-7f, 0x1.855dd2p-7f, 0x1.91ae3p-7f, 0x1.9f30c2p-7f,
+        0x1.ae189cp-7f, 0x1.bea50ap-7f, 0x1.d1255ep-7f, 0x1.e5fe02p-7f, 0x1.fdaf4ep-7f, 0x1.0c6f24p-6f,
+        0x1.1c2f22p-6f, 0x1.2e9ab4p-6f, 0x1.44413ep-6f, 0x1.5d6a34p-6f, 0x1.78694p-6f, 0x1.87e468p-6f,
+        0x1.1bb02cp-6f, 0x0p+0f,
+    },
+    {  // x^3
+        -0x1.eb0f1p-10f, -0x1.f2faa8p-10f, -0x1.fb49d6p-10f, -0x1.020274p-9f, -0x1.069a9ap-9f, -0x1.0b729ap-9f,
+        -0x1.10905ap-9f, -0x1.15fa8ep-9f, -0x1.1bb8d4p-9f, -0x1.21d3dep-9f, -0x1.2855bp-9f, -0x1.2f49d8p-9f,
+        -0x1.36bdc4p-9f, -0x1.3ec126p-9f, -0x1.47667cp-9f, -0x1.50c3aep-9f, -0x1.5af2eep-9f, -0x1.6613cap-9f,
+        -0x1.724ca8p-9f, -0x1.7fccbp-9f, -0x1.8ece68p-9f, -0x1.9f9b42p-9f, -0x1.b29076p-9f, -0x1.c8259ap-9f,
+        -0x1.e0f598p-9f, -0x1.fdca8p-9f, -0x1.0fd688p-8f, -0x1.24005cp-8f, -0x1.3c8ae4p-8f, -0x1.5e5d04p-8f,
+        -0x1.d4df06p-8f, 0x0p+0f,
+    },
+    {  // x^4
+        0x1.e58202p-12f, 0x1.ed384ep-12f, 0x1.f54e0ep-12f, 0x1.fdcb1cp-12f, 0x1.035c1ep-11f, 0x1.080fa4p-11f,
+        0x1.0d05a8p-11f, 0x1.12447p-11f, 0x1.17d318p-11f, 0x1.1db9bcp-11f, 0x1.2401a4p-11f, 0x1.2ab588p-11f,
+        0x1.31e1ccp-11f, 0x1.3994e2p-11f, 0x1.41dfbcp-11f, 0x1.4ad65cp-11f, 0x1.549096p-11f, 0x1.5f2af8p-11f,
+        0x1.6ac818p-11f, 0x1.77923p-11f, 0x1.85bd62p-11f, 0x1.958ab4p-11f, 0x1.a74c2ap-11f, 0x1.bb6a68p-11f,
+        0x1.d26c5ap-11f, 0x1.ed017ap-11f, 0x1.060774p-10f, 0x1.185ebep-10f, 0x1.2e39a8p-10f, 0x1.47785ap-10f,
+        0x1.35c5a6p-10f, 0x0p+0f,
+    },
+    {  // x^5
+        -0x1.2c0a84p-13f, -0x1.30bdb4p-13f, -0x1.35aa3ep-13f, -0x1.3ad4c6p-13f, -0x1.40427ep-13f, -0x1.45f934p-13f,
+        -0x1.4bff7p-13f, -0x1.525c8ep-13f, -0x1.5918eap-13f, -0x1.603ep-13f, -0x1.67d6aep-13f, -0x1.6fef6ep-13f,
+        -0x1.7896a8p-13f, -0x1.81dd1cp-13f, -0x1.8bd66p-13f, -0x1.96998p-13f, -0x1.a241dp-13f, -0x1.aeeff8p-13f,
+        -0x1.bccb54p-13f, -0x1.cc03cp-13f, -0x1.dcd402p-13f, -0x1.ef8508p-13f, -0x1.02392cp-12f, -0x1.0e0808p-12f,
+        -0x1.1b799ap-12f, -0x1.2aee72p-12f, -0x1.3ce498p-12f, -0x1.5200aap-12f, -0x1.6b1852p-12f, -0x1.89772p-12f,
+        -0x1.ce4752p-12f, 0x0p+0f,
+    },
+    {  // x^6
+        0x1.55abc6p-15f, 0x1.5af9bap-15f, 0x1.6087cep-15f, 0x1.665b2ep-15f, 0x1.6c7994p-15f, 0x1.72e96ep-15f,
+        0x1.79b1f2p-15f, 0x1.80db4p-15f, 0x1.886e8ap-15f, 0x1.907644p-15f, 0x1.98fe5cp-15f, 0x1.a2148p-15f,
+        0x1.abc87ap-15f, 0x1.b62c96p-15f, 0x1.c15632p-15f, 0x1.cd5e68p-15f, 0x1.da62e2p-15f, 0x1.e88706p-15f,
+        0x1.f7f556p-15f, 0x1.0470b2p-14f, 0x1.0dc52ap-14f, 0x1.181f18p-14f, 0x1.23af4ep-14f, 0x1.30b386p-14f,
+        0x1.3f7aaap-14f, 0x1.506abep-14f, 0x1.6408b8p-14f, 0x1.7b0274p-14f, 0x1.9639b6p-14f, 0x1.b6bb8cp-14f,
+        0x1.c8a0e2p-14f, 0x0p+0f,
+    },
+};

@@ -1,0 +1,52 @@
+"""initium diff: are these two the same?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._options import built, chosen_recipe, is_file, json_option, model_options, planned, print_json, recipe_options
+
+if TYPE_CHECKING:
+    from .._diff import Side
+
+
+@click.command("diff", short_help="Are these two the same? Exit code 1 if not.")
+@click.argument("a")
+@click.argument("b")
+@click.option("--sample", type=click.IntRange(min=1), help="Look at about this many elements of each tensor instead of all.")
+@recipe_options
+@model_options
+@json_option
+def command(
+    a: str,
+    b: str,
+    sample: int | None,
+    recipe_name: str | None,
+    knobs: tuple[str, ...],
+    arguments: tuple[str, ...],
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare A with B: each a MODEL, a plan.json, a safetensors file or a folder. Exit code 1 where they differ.
+
+    A MODEL is taken as its constructor leaves it, or, with --recipe, as the recipe's plan.
+    """
+    from .._diff import diff
+
+    recipe = None if recipe_name is None else chosen_recipe(recipe_name, knobs)
+
+    def side(text: str) -> Side:
+        if is_file(text):
+            return text
+        model = built(text, arguments, seed)
+        return model if recipe is None else planned(model, recipe, seed)
+
+    found = diff(side(a), side(b), sample)
+    if as_json:
+        print_json({**found.to_dict(), "a": a, "b": b})
+    else:
+        click.echo(found.table())
+    if not found.same:
+        raise click.exceptions.Exit(1)

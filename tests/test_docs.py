@@ -1,0 +1,103 @@
+"""The documentation is what the program says: tables, files, outputs, the API page, and the commands of the README."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import initium
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import docs  # noqa: E402
+
+README = (ROOT / "README.md").read_text("utf-8")
+NAMES = [name for name in initium.__all__ if name != "init"]
+WITHOUT_EXAMPLE = {
+    "Entry",
+    "Initializer",
+    "InitiumError",
+    "Layout",
+    "Plan",
+    "named",
+}  # bases and data that others make; may only shrink
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=lambda path: path.name)
+def test_what_the_program_says_on_a_page_is_fresh(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert docs.refreshed(text) == text, "stale: run python tools/docs.py"
+
+
+def test_the_api_page_is_fresh_and_has_every_public_name() -> None:
+    text = docs.API.read_text("utf-8")
+    assert text == docs.api(), "stale: run python tools/docs.py"
+    for name in NAMES:
+        assert f"### {name}\n" in text
+
+
+def test_the_build_refuses_a_name_that_is_undocumented_or_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    docs.on_pre_build(None)
+    monkeypatch.setattr(initium, "__all__", [*initium.__all__, "bare"])
+    monkeypatch.setattr(initium, "bare", SimpleNamespace(__doc__="Documented, and not on the page."), raising=False)
+    with pytest.raises(SystemExit, match=r"not on docs/api\.md: bare"):
+        docs.on_pre_build(None)
+    monkeypatch.setattr(initium, "bare", SimpleNamespace(__doc__=None))
+    with pytest.raises(SystemExit, match="no docstring: bare"):
+        docs.on_pre_build(None)
+
+
+def test_a_stale_block_is_seen() -> None:
+    fresh = docs.refreshed("<!-- table: recipes -->\n<!-- end -->")
+    assert "| `he`, `kaiming` |" in fresh
+    assert docs.refreshed(fresh.replace("`he`", "`hey`")) == fresh
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_a_public_name_runs(name: str) -> None:
+    thing = getattr(initium, name)
+    text = inspect.getdoc(thing) or ""
+    if "Example" not in text:
+        assert name in WITHOUT_EXAMPLE, "a public docstring has an Example"
+        return
+    module = sys.modules[thing.__module__]
+    known = {"torch": torch, "nn": torch.nn, **{n: getattr(initium, n) for n in NAMES}, **vars(module)}
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    test = doctest.DocTestParser().get_doctest(text, known, name, None, None)
+    assert test.examples, "the Example is written as a session, >>>"
+    told: list[str] = []
+    failed, _ = doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=told.append)
+    assert not failed, "".join(told)
+
+
+@pytest.mark.parametrize("page", [README, *(p.read_text("utf-8") for p in sorted((ROOT / "docs").glob("*.md")))])
+def test_python_on_the_pages_is_python(page: str) -> None:
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        if ">>>" not in code and "initium.module(Mixer)" not in code and not re.match(r"[\w.]+\(.*\)\n$|[\w.]+\n$", code):
+            compile(code, "page", "exec")
+
+
+def test_the_five_ways_of_the_readme_run() -> None:
+    code = README.split("## Five ways")[1].split("```python\n")[1].split("```")[0]
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_links_between_files_lead_somewhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"):
+        path = ROOT / name
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")):
+            assert target.startswith("https://") or (path.parent / target).exists(), f"{name}: {target}"
+
+
+def test_the_readme_has_two_commands_and_ci_runs_the_second() -> None:
+    demo, tests = re.findall(r"```sh\n(python3 -m venv .*)\n```", README)
+    assert demo.endswith("initium demo")
+    assert ".venv/bin/pytest" in tests
+    assert tests in (ROOT / ".ci" / "run").read_text("utf-8")
