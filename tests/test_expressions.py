@@ -59,7 +59,13 @@ def test_nothing_but_arithmetic_is_understood(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1 / 0", "no value"), ("sqrt(-1)", "no value"), ("1e308 * 10", "not a finite"), ("depht", "Did you mean 'depth'"), ("2 ** 2000", "range")],
+    [
+        ("1 / 0", "no value"),
+        ("sqrt(-1)", "no value"),
+        ("1e308 * 10", "not a finite"),
+        ("depht", "Did you mean 'depth'"),
+        ("2 ** 2000", "range"),
+    ],
 )
 def test_what_has_no_value_says_so(text: str, message: str) -> None:
     with pytest.raises(InitiumError, match=message):

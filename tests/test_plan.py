@@ -86,7 +86,9 @@ def test_seeds_are_those_of_manual_seed(seed: int) -> None:
     assert initium.plan(nn.Linear(2, 2), "he", seed=seed).seed == seed % 2**64
 
 
-@pytest.mark.parametrize(("seed", "error"), [(2**64, ValueError), (-(2**63) - 1, ValueError), (1.5, TypeError), (True, TypeError), ("0", TypeError)])
+@pytest.mark.parametrize(
+    ("seed", "error"), [(2**64, ValueError), (-(2**63) - 1, ValueError), (1.5, TypeError), (True, TypeError), ("0", TypeError)]
+)
 def test_other_seeds_are_refused(seed: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="seed") as caught:
         initium.plan(nn.Linear(2, 2), "he", seed=seed)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def drawn(initializer: Initializer, shape: tuple[int, ...], layout: Layout) -> t
 def runs(draw: st.DrawFn, size: int) -> tuple[tuple[int, int], ...]:
     """Disjoint pieces of an axis, in order."""
     cuts = sorted(draw(st.lists(st.integers(0, size), min_size=2, max_size=6, unique=True))) if size else []
-    pieces = [(a, b - a) for a, b in zip(cuts[::2], cuts[1::2])]
+    pieces = [(a, b - a) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
     return tuple(pieces) or ((0, size),)
 
 

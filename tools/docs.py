@@ -57,7 +57,10 @@ def refreshed(text: str, varying: bool = False) -> str:
 def output(command: str) -> str:
     """What a command prints, run at the root of the repository with this Python and a terminal of 120 columns."""
     program, *arguments = shlex.split(command)
-    argv = {"python": [sys.executable], "initium": [sys.executable, "-c", "from initium.cli import main; main()"]}[program]
+    argv = {
+        "python": [sys.executable],
+        "initium": [sys.executable, "-c", "from initium.cli import main; main(prog_name='initium')"],
+    }[program]
     if program == "python":
         arguments[0] = str(ROOT / arguments[0])
     path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -73,7 +73,9 @@ def initialize(
     return _apply(plan, inv, selected, prefix, None, part=False)
 
 
-def apply(plan: Plan, model: nn.Module, *, only: Only = None, prefix: str = "", rename: Rename = None, part: bool = False) -> Plan:
+def apply(
+    plan: Plan, model: nn.Module, *, only: Only = None, prefix: str = "", rename: Rename = None, part: bool = False
+) -> Plan:
     """See ``Plan.apply``."""
     reshard(model)
     inv = inventory(model)
@@ -103,7 +105,11 @@ def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: 
         said = f"{len(whole)} sharded tensors are computed whole by each rank that holds a part, one at a time: {', '.join(whole[:3])}"
         said += ", …" if len(whole) > 3 else ""
         plan = plan if said in plan.notes else plan.with_rows(plan.rows(), notes=[*plan.notes, said])
-    return plan.with_rows([redecided(row, note=notes[row.name]) if row.name in notes else row for row in plan.rows()]) if notes else plan
+    return (
+        plan.with_rows([redecided(row, note=notes[row.name]) if row.name in notes else row for row in plan.rows()])
+        if notes
+        else plan
+    )
 
 
 def _selected(only: Only, names: list[str], keys: Mapping[str, str]) -> frozenset[str]:
@@ -152,9 +158,15 @@ def _matched(
             f"make the plan from this model, or say prefix= or rename= if it is a part of a larger one"
         )
     wanted = len(rows) if selected is None else len(selected)
-    lacking = [] if part or len(met) == wanted else [
-        name for name in (rows if selected is None else selected) if name not in met and rows[name].decision.kind != "derived"
-    ]
+    lacking = (
+        []
+        if part or len(met) == wanted
+        else [
+            name
+            for name in (rows if selected is None else selected)
+            if name not in met and rows[name].decision.kind != "derived"
+        ]
+    )
     if lacking:
         raise PlanError(
             f"the plan has {len(lacking)} tensors that the model lacks:\n{listing(lacking)}\n"
@@ -263,7 +275,7 @@ def _get(module: nn.Module, path: str) -> Tensor:
     """The tensor of that dotted name below a module."""
     *parents, local = path.split(".")
     owner = module.get_submodule(".".join(parents)) if parents else module
-    tensor = owner._parameters.get(local)
+    tensor: Tensor | None = owner._parameters.get(local)
     if tensor is None:
         tensor = owner._buffers[local]
     assert tensor is not None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import _capture_handlers as _capture_handlers  # noqa: PLC0414  (fills the recorder's table)
+from . import _capture_handlers as _capture_handlers
 from ._capture_mode import Event, Recorder
 from ._capture_programs import Homes
 from ._capture_reads import Reads, init_functions_recorded
@@ -73,13 +73,17 @@ def captured_run(
     return second
 
 
-def run_constructor(fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, homes: Homes) -> Captured:
+def run_constructor(
+    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, homes: Homes
+) -> Captured:
     """One recorded run. (The stack walk of ``_capture_sites`` ends at this function's name.)"""
     recorder = Recorder(seed, homes)
     with recording(recorder):
         model = fn(*args, **kwargs)
     if not isinstance(model, nn.Module):
-        raise ArgumentTypeError(f"capture expects a callable that returns an nn.Module; {_name(fn)} returned {type(model).__name__}")
+        raise ArgumentTypeError(
+            f"capture expects a callable that returns an nn.Module; {_name(fn)} returned {type(model).__name__}"
+        )
     return Captured(recorder, [("", model)])
 
 
@@ -147,7 +151,7 @@ def move_to_meta(model: nn.Module) -> None:
                 identity = _identity(tensor)
                 if identity not in made:
                     made[identity] = _meta_like(tensor)
-                tensors[name] = made[identity]
+                tensors[name] = made[identity]  # type: ignore[assignment]
 
 
 def _meta_like(tensor: Tensor) -> Tensor:

@@ -26,7 +26,9 @@ def blank(shape: Sequence[int], stride: Sequence[int] | None, dtype: torch.dtype
     if stride is not None:
         span = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     try:
-        memory = mmap.mmap(-1, -(-span * dtype.itemsize // _PAGE) * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+        memory = mmap.mmap(
+            -1, -(-span * dtype.itemsize // _PAGE) * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
+        )
     except (OSError, ValueError, OverflowError):
         return torch.empty(tuple(shape), dtype=dtype, device="meta")
     flat = torch.frombuffer(memory, dtype=dtype, count=span)

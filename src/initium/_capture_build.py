@@ -70,7 +70,8 @@ def filled(
     plans = captured.plans(copied=True)
     if rules is not None:
         plans = [
-            overruled(plan, inv, rules, prefix) for plan, inv, (prefix, _) in zip(plans, captured.inventories, captured.models, strict=True)
+            overruled(plan, inv, rules, prefix)
+            for plan, inv, (prefix, _) in zip(plans, captured.inventories, captured.models, strict=True)
         ]
     for plan in plans:
         _refuse_undefined(plan)
@@ -130,7 +131,7 @@ def _allocate(model: nn.Module, device: torch.device | None, dtype: torch.dtype 
         done: set[int] = set()
         for module in model.modules():
             for tensors in (module._parameters, module._buffers):
-                for name, tensor in tensors.items():
+                for _name, tensor in tensors.items():
                     if tensor is None or id(tensor) in done:
                         continue
                     done.add(id(tensor))
@@ -160,5 +161,4 @@ def _replace(model: nn.Module, old: Tensor, fresh: Tensor) -> None:
         for tensors in (module._parameters, module._buffers):
             for name, tensor in tensors.items():
                 if tensor is old:
-                    tensors[name] = made
-
+                    tensors[name] = made  # type: ignore[assignment]

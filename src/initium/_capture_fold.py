@@ -159,7 +159,13 @@ def said_by(call: Call | None, law: Program | Cut) -> Initializer | None:
 
 def _fan_scaled(name: str, said: dict[str, Any], law: Program | Cut) -> Initializer | None:
     if name.startswith("xavier"):
-        return _recorded(name, _known_law(law), gain=(said.get("gain"), 1.0), fan_in=(said.get("fan_in"), None), fan_out=(said.get("fan_out"), None))
+        return _recorded(
+            name,
+            _known_law(law),
+            gain=(said.get("gain"), 1.0),
+            fan_in=(said.get("fan_in"), None),
+            fan_out=(said.get("fan_out"), None),
+        )
     mode = str(said.get("mode", "fan_in")).lower()
     slope, nonlinearity = said.get("a", 0), said.get("nonlinearity", "leaky_relu")
     fan = said.get("fan")

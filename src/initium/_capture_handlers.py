@@ -18,6 +18,7 @@ from ._programs import Program
 aten = torch.ops.aten
 NOTHING = Nothing()
 
+
 def _handles(*names: str) -> Callable[[Handler], Handler]:
     def register(handler: Handler) -> Handler:
         for name in names:
@@ -48,16 +49,21 @@ def _empty(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Tensor | None) -> Tensor:
     """An unfilled tensor of the shape that an operator would give, from address space where it is large."""
-    size = tuple(args[0]) if like is None else tuple(args[1]) if len(args) > 1 and isinstance(args[1], (list, tuple)) else tuple(like.shape)
+    size = (
+        tuple(args[0])
+        if like is None
+        else tuple(args[1])
+        if len(args) > 1 and isinstance(args[1], (list, tuple))
+        else tuple(like.shape)
+    )
     dtype = kwargs.get("dtype") or (like.dtype if like is not None else torch.get_default_dtype())
     device = kwargs.get("device") or (like.device if like is not None else torch.device("cpu"))
     numel = 1
     for extent in size:
         numel *= extent
     name = func.overloadpacket.__name__
-    if numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu":
-        if name.startswith(("empty", "new_empty")):
-            return func(*args, **kwargs)  # type: ignore[no-any-return]
+    if (numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu") and name.startswith(("empty", "new_empty")):
+        return func(*args, **kwargs)  # type: ignore[no-any-return]
     stride = None
     if "strided" in name:
         stride = tuple(args[1] if like is None else args[2])
@@ -163,7 +169,8 @@ def _copy_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
             mode.write(target, Known(source.detach().expand(target.shape).to(target.dtype, copy=True)), site)
         return target  # type: ignore[no-any-return]
     held = mode.record(source)
-    assert held is not None and held.state is not None
+    assert held is not None
+    assert held.state is not None
     mode.events.append(Event("copy", tuple(target.shape), site))
     mode.write(target, reading(held.state, View.of(source.detach().expand(target.shape))), site)
     return target  # type: ignore[no-any-return]

@@ -35,7 +35,7 @@ class Record:
     __slots__ = ("fresh", "overridden", "shown", "site", "state", "weak")
 
     def __init__(self, storage: torch.UntypedStorage) -> None:
-        self.weak = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        self.weak = StorageWeakRef(storage)
         self.state: State | None = None  # None: the memory says what it holds
         self.fresh = True  # whether the memory agrees with the state
         self.site: Site | None = None
@@ -55,7 +55,7 @@ class Recorder(TorchDispatchMode):
     """Records one run of a constructor. ``homes`` are the draws' final names where an earlier run found them."""
 
     def __init__(self, seed: int, homes: Homes) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seed, self.translator = seed, Translator(homes)
         self.records: dict[int, Record] = {}
         self.events: list[Event] = []
@@ -65,7 +65,9 @@ class Recorder(TorchDispatchMode):
         self.forced_elements = 0
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         handler = HANDLERS.get(func)
         if handler is not None:
@@ -112,7 +114,9 @@ class Recorder(TorchDispatchMode):
             if isinstance(what, (Drawn, Fill)):
                 record.overridden.append((record.site, what))
 
-    def new(self, shape: Sequence[int], like: Tensor | None, dtype: torch.dtype, device: torch.device, what: What, site: Site) -> Tensor:
+    def new(
+        self, shape: Sequence[int], like: Tensor | None, dtype: torch.dtype, device: torch.device, what: What, site: Site
+    ) -> Tensor:
         """A tensor with that content and no values."""
         stride = None if like is None or like.is_contiguous() else tuple(like.stride())
         tensor = blank(shape, stride, dtype, device)
@@ -152,14 +156,16 @@ class Recorder(TorchDispatchMode):
         if state.random and why:
             self._force(state, why)
         if storage.device.type == "meta":
-            raise WriteError(f"a tensor of shape {state.view.shape} that was written at {record.site} is read while it has no memory")
+            raise WriteError(
+                f"a tensor of shape {state.view.shape} that was written at {record.site} is read while it has no memory"
+            )
         batch = Batch()
         for write in state.writes():
             view = write.view
             if isinstance(write.what, Nothing):
                 continue
             target = torch.empty(0, dtype=view.dtype, device=storage.device)
-            target.set_(storage, view.offset, view.shape, view.stride)  # type: ignore[call-overload]
+            target.set_(storage, view.offset, view.shape, view.stride)
             batch.add(target, self.translator.what(write.what, "", view.shape, view.dtype, None), Keys(self.seed, ""))
             batch.run()
         record.fresh = True
@@ -184,7 +190,9 @@ class Recorder(TorchDispatchMode):
             return
         self.write(tensor, self._new_draw(tuple(tensor.shape), law, site, call, said), site)
 
-    def _new_draw(self, shape: tuple[int, ...], law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None) -> Drawn:
+    def _new_draw(
+        self, shape: tuple[int, ...], law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None
+    ) -> Drawn:
         numel = 1
         for size in shape:
             numel *= size
@@ -245,7 +253,14 @@ class Recorder(TorchDispatchMode):
         return self._postponed(func, kind, args, kwargs, tensors, site, call)
 
     def _postponed(
-        self, func: Any, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor], site: Site, call: Call | None
+        self,
+        func: Any,
+        kind: Kind,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: list[Tensor],
+        site: Site,
+        call: Call | None,
     ) -> Any:
         if kind.changes:
             what = self._folded(func, args, kwargs, call)
@@ -256,7 +271,7 @@ class Recorder(TorchDispatchMode):
             return kind.returned(args, kwargs)
         try:
             shapes = func(*on_meta(args), **on_meta(kwargs))
-        except Exception:  # noqa: BLE001 (no meta kernel, or shapes that depend on values)
+        except Exception:
             return self._run(func, args, kwargs, tensors, site)
         several = isinstance(shapes, (tuple, list))
         outs = list(shapes) if several else [shapes]
@@ -269,7 +284,9 @@ class Recorder(TorchDispatchMode):
         device = next((tensor.device for tensor in tensors if tensor.dim()), tensors[0].device)
         device = torch.device(kwargs["device"]) if kwargs.get("device") is not None else device
         made = [
-            None if out is None else self.new(out.shape, out, out.dtype, device, what if what is not None else Result(done, item), site)  # type: ignore[arg-type]
+            None
+            if out is None
+            else self.new(out.shape, out, out.dtype, device, what if what is not None else Result(done, item), site)  # type: ignore[arg-type]
             for item, out in enumerate(outs)
         ]
         return type(shapes)(made) if several and type(shapes) in (tuple, list) else tuple(made) if several else made[0]
@@ -295,7 +312,12 @@ class Recorder(TorchDispatchMode):
 
     def _folded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call | None) -> Drawn | None:
         """The draw under another law, where arithmetic on a draw is one."""
-        if func not in FOLDABLE or not args or not isinstance(args[0], Tensor) or any(self.is_symbolic(a) for a in args[1:] if isinstance(a, Tensor)):
+        if (
+            func not in FOLDABLE
+            or not args
+            or not isinstance(args[0], Tensor)
+            or any(self.is_symbolic(a) for a in args[1:] if isinstance(a, Tensor))
+        ):
             return None
         record = self.record(args[0])
         if record is None or record.state is None:
@@ -419,7 +441,7 @@ def _snapshot(tensor: Tensor) -> State:
     """A storage's memory as it is, as the lowest write."""
     storage = tensor.untyped_storage()
     count = storage.nbytes() // tensor.element_size()
-    flat = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, (count,), (1,)).clone()  # type: ignore[call-overload]
+    flat = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, (count,), (1,)).clone()
     return State(None, View.of(flat), Known(flat))
 
 
@@ -435,7 +457,10 @@ def on_meta(value: Any) -> Any:
     if isinstance(value, Tensor):
         return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
     if isinstance(value, dict):
-        return {name: torch.device("meta") if name == "device" and part is not None else on_meta(part) for name, part in value.items()}
+        return {
+            name: torch.device("meta") if name == "device" and part is not None else on_meta(part)
+            for name, part in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return type(value)(on_meta(part) for part in value)
     return value

@@ -238,7 +238,11 @@ def overlaid(base: Program, shape: tuple[int, ...], low: list[int], extent: list
     start, size = low[axis], extent[axis]
     middle_shape = (*shape[:axis], size, *shape[axis + 1 :])
     middle = overlaid(
-        _cut(base, axis, start, size), middle_shape, [*low[:axis], 0, *low[axis + 1 :]], [*extent[:axis], size, *extent[axis + 1 :]], inner
+        _cut(base, axis, start, size),
+        middle_shape,
+        [*low[:axis], 0, *low[axis + 1 :]],
+        [*extent[:axis], size, *extent[axis + 1 :]],
+        inner,
     )
     after = shape[axis] - start - size
     parts: list[tuple[int, Program]] = []
@@ -316,7 +320,9 @@ class _Steps:
         if known is None:
             self._alive.append(drawn)
             law = settled_law(drawn.law)
-            whole = home.shape if not isinstance(law, (Made, Blocks)) or home.is_whole and len(home.shape) > 1 else drawn.shape
+            whole = (
+                home.shape if not isinstance(law, (Made, Blocks)) or (home.is_whole and len(home.shape) > 1) else drawn.shape
+            )
             known = self._known[id(drawn)] = self._leaf(Renamed(home.name, law, home.tag), whole)
         if home.is_whole:
             return self._shaped(known, shape)
@@ -364,14 +370,20 @@ class _Steps:
         flat = self._known[id(writes[first])] if first >= 0 else None
         for write in writes[first + 1 :]:
             if write.view.dtype != state.view.dtype:
-                raise PlanError(f"a storage is written as {write.view.dtype} and as {state.view.dtype}: capture does not follow that")
+                raise PlanError(
+                    f"a storage is written as {write.view.dtype} and as {state.view.dtype}: capture does not follow that"
+                )
             value = self._what(write.what, write.view.shape, write.view.dtype)
             if flat is None and write.view.is_contiguous:
                 flat = self._shaped(value, (write.view.numel,))
             else:
                 if flat is None:
-                    flat = self._leaf(Given(torch.zeros((), dtype=write.view.dtype).expand(write.view.numel)), (write.view.numel,))
-                flat = self._step("aten.as_strided_scatter.default", flat, value, write.view.shape, write.view.stride, write.view.offset)
+                    flat = self._leaf(
+                        Given(torch.zeros((), dtype=write.view.dtype).expand(write.view.numel)), (write.view.numel,)
+                    )
+                flat = self._step(
+                    "aten.as_strided_scatter.default", flat, value, write.view.shape, write.view.stride, write.view.offset
+                )
             self._alive.append(write)
             self._known[id(write)] = flat
         assert flat is not None

@@ -35,7 +35,9 @@ class Reads(TorchFunctionMode):
         super().__init__()
         self._recorder = recorder
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         if func in _READS:
             self._read(func, args[0])
         elif func is Tensor.__deepcopy__ and type(args[0]) is not nn.Parameter:
@@ -59,7 +61,7 @@ class Reads(TorchFunctionMode):
         if id(tensor) in memo:
             return memo[id(tensor)]  # type: ignore[no-any-return]
         if self._recorder.record(tensor) is None or not tensor.is_leaf or type(tensor) is not Tensor:
-            return Tensor.__deepcopy__(tensor, memo)  # type: ignore[no-any-return]
+            return Tensor.__deepcopy__(tensor, memo)  # type: ignore[no-any-return, no-untyped-call]
         made = tensor.detach().clone()
         memo[id(tensor)] = made
         if tensor.requires_grad:

@@ -92,7 +92,9 @@ class Captured:
             return Row(name, slot.key, tied, prefix + slot.tied_to, slot.is_buffer)
         if slot.computed is not None:
             first = prefix + _below(slot, slot.computed.originals[0])
-            derived = Decision(slot.shape, slot.dtype, "derived", role=role, rule=f"computed from {', '.join(slot.computed.originals)}")
+            derived = Decision(
+                slot.shape, slot.dtype, "derived", role=role, rule=f"computed from {', '.join(slot.computed.originals)}"
+            )
             return Row(name, slot.key, derived, first, slot.is_buffer)
         record = self.recorder.record(slot.tensor)
         if record is not None and record.state is not None and record.state.undefined:
@@ -106,7 +108,9 @@ class Captured:
         kind, related = _kind(program, name)
         source, overridden = _told(record)
         rule = "" if kind == "undefined" else "the constructor's own"
-        note = f"a copy of {program.name}" if isinstance(program, Renamed) and program.name != _stream_name(slot, prefix) else ""
+        note = (
+            f"a copy of {program.name}" if isinstance(program, Renamed) and program.name != _stream_name(slot, prefix) else ""
+        )
         fans = _fans(slot)
         decision = Decision(
             slot.shape, slot.dtype, kind, said, program, *fans, role, rule, overridden, source, note, slot.tensor.is_meta
@@ -144,7 +148,7 @@ class Captured:
         if not record.fresh:
             self.recorder.fill(record, storage)
         view = held.view
-        values = torch.empty(0, dtype=view.dtype).set_(storage, view.offset, view.shape, view.stride).clone()  # type: ignore[call-overload]
+        values = torch.empty(0, dtype=view.dtype).set_(storage, view.offset, view.shape, view.stride).clone()
         return _constant_or_given(values)
 
     def _notes(self) -> tuple[str, ...]:
@@ -170,7 +174,7 @@ class Captured:
 
 def _storage(record: Record) -> torch.UntypedStorage | None:
     """The storage that a record is of, if it is alive."""
-    found: torch.UntypedStorage | None = torch.UntypedStorage._new_with_weak_ptr(record.weak.cdata)  # type: ignore[attr-defined]
+    found: torch.UntypedStorage | None = torch.UntypedStorage._new_with_weak_ptr(record.weak.cdata)
     return found
 
 
@@ -182,7 +186,7 @@ def _forget_if_written(record: Record) -> None:
     assert record.shown is not None
     shown = record.shown
     view = record.state.view
-    now = torch.empty(0, dtype=shown.dtype).set_(storage, view.offset, view.shape, view.stride)  # type: ignore[call-overload]
+    now = torch.empty(0, dtype=shown.dtype).set_(storage, view.offset, view.shape, view.stride)
     if shown.shape == now.shape and not bool((shown == now).all()):
         record.state = None
 
@@ -204,7 +208,10 @@ def _kind(program: Program | None, name: str) -> tuple[str, str | None]:
         others = [
             step.program.name
             for step in program.steps
-            if isinstance(step, Leaf) and isinstance(step.program, Renamed) and step.program.name != name and step.program.name[:1] != "#"
+            if isinstance(step, Leaf)
+            and isinstance(step.program, Renamed)
+            and step.program.name != name
+            and step.program.name[:1] != "#"
         ]
         if others:
             return "derived", others[0]
@@ -237,7 +244,7 @@ def _operations(program: Computed) -> str:
 
 
 def _largest(program: Blocks) -> Initializer | None:
-    size, part = max(program.parts, key=lambda one: one[0])
+    _size, part = max(program.parts, key=lambda one: one[0])
     return _largest(part) if isinstance(part, Blocks) else initializer_of(part.program if isinstance(part, Renamed) else part)
 
 
@@ -254,7 +261,9 @@ def _fans(slot: Slot) -> tuple[int | None, int | None]:
 def _told(record: Record | None) -> tuple[str, tuple[str, ...]]:
     if record is None:
         return "", ()
-    return _site_text(record.site) if record.site is not None else "", tuple(_lost(site, what) for site, what in record.overridden)
+    return _site_text(record.site) if record.site is not None else "", tuple(
+        _lost(site, what) for site, what in record.overridden
+    )
 
 
 def _lost(site: Site, what: What) -> str:

@@ -15,8 +15,8 @@ from typing import BinaryIO, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
 from ._copied import copied_values
+from ._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._files import atomic_file, check_target, memory_of, sentence
 from ._forms import dtype_name
@@ -127,7 +127,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     if target == path or path.is_dir():
         check_target(target, overwrite=overwrite)
     elif not path.parent.is_dir() or path.exists():
-        raise FileError(f"the folder {path} cannot be made: {'it is a file' if path.exists() else f'there is no folder {path.parent}'}")
+        raise FileError(
+            f"the folder {path} cannot be made: {'it is a file' if path.exists() else f'there is no folder {path.parent}'}"
+        )
 
 
 def checked_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
@@ -162,7 +164,11 @@ def laid_out(plan: Plan, dtype: torch.dtype | None, values_from: nn.Module | Non
     """
     state = None if values_from is None else _state(values_from)
     computed = {row.related for row in plan.rows() if row.decision.kind == "derived"}
-    rows = [row for row in plan.rows() if (row.key in state if state is not None else is_persistent(row) and row.name not in computed)]
+    rows = [
+        row
+        for row in plan.rows()
+        if (row.key in state if state is not None else is_persistent(row) and row.name not in computed)
+    ]
     sources = {row.name: plan.row(row.related) if row.decision.kind == "tied" and row.related else row for row in rows}
     copied = copied_values(plan, list(sources.values()), values_from)
     pieces = []
@@ -190,7 +196,9 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict()
     strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if strange:
-        raise WriteError(f"{len(strange)} values of the state_dict are no tensors, and safetensors holds only those:\n{listing(strange)}")
+        raise WriteError(
+            f"{len(strange)} values of the state_dict are no tensors, and safetensors holds only those:\n{listing(strange)}"
+        )
     return state
 
 
@@ -216,7 +224,9 @@ def _made(folder: Path) -> bool:
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise FileError(f"the checkpoint needs {count_bytes(needed)}, and {folder} has {count_bytes(free)} free: the disk is too full")
+        raise FileError(
+            f"the checkpoint needs {count_bytes(needed)}, and {folder} has {count_bytes(free)} free: the disk is too full"
+        )
 
 
 def count_bytes(n: int) -> str:

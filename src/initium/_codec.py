@@ -13,6 +13,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from . import _laws as laws
+from ._codec_steps import computed_form, computed_of
 from ._errors import ArgumentError, InitiumError, nearest
 from ._expressions import Expression
 from ._fans import Layout
@@ -29,7 +30,7 @@ from ._forms import (
     parsed_number,
     said,
 )
-from ._programs import Blocks, Given, Made, Maker, Program
+from ._programs import Blocks, Computed, Given, Made, Maker, Program, Renamed
 from .initializers import Constant, Initializer, Values, as_initializer, initializer_class
 
 # --- initializers
@@ -79,7 +80,11 @@ def initializer_of(form: Form, at: Path = (), lookup: Lookup | None = None) -> I
         Malformed: an unknown name or argument, or a value that the initializer refuses.
     """
     if isinstance(form, bool) or not isinstance(form, (int, float, str, Mapping)):
-        hint = f": write {int(form)} for the constant" if isinstance(form, bool) else ": write 0, xavier_normal or {normal: {std: 0.02}}"
+        hint = (
+            f": write {int(form)} for the constant"
+            if isinstance(form, bool)
+            else ": write 0, xavier_normal or {normal: {std: 0.02}}"
+        )
         raise Malformed(f"an initializer is expected, not {said(form)}{hint}", at)
     if isinstance(form, Mapping):
         return _called(form, at, lookup)
@@ -94,7 +99,9 @@ def initializer_of(form: Form, at: Path = (), lookup: Lookup | None = None) -> I
 
 def _called(form: Mapping[str, Form], at: Path, lookup: Lookup | None) -> Initializer:
     if len(form) != 1:
-        raise Malformed(f"an initializer has one name, not {len(form)} ({', '.join(map(str, form))}): write {{normal: {{std: 0.02}}}}", at)
+        raise Malformed(
+            f"an initializer has one name, not {len(form)} ({', '.join(map(str, form))}): write {{normal: {{std: 0.02}}}}", at
+        )
     ((name, arguments),) = form.items()
     here = (*at, name)
     try:
@@ -102,12 +109,17 @@ def _called(form: Mapping[str, Form], at: Path, lookup: Lookup | None) -> Initia
         if cls is Values:
             return Values(given_of(arguments, here, lookup))
         if arguments is not None and not isinstance(arguments, Mapping):
-            raise Malformed(f"{name}'s arguments are a mapping, not {said(arguments)}: write {{{name}: {{{_first_field(cls)}: {arguments}}}}}", here)
+            raise Malformed(
+                f"{name}'s arguments are a mapping, not {said(arguments)}: write {{{name}: {{{_first_field(cls)}: {arguments}}}}}",
+                here,
+            )
         known = [field.name for field in dataclasses.fields(cast(Any, cls)) if field.init]
         for argument in arguments or {}:
             if argument not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes none"
-                raise Malformed(f"{name} has no argument {argument!r}.{nearest(str(argument), known)} ({takes})", (*here, argument))
+                raise Malformed(
+                    f"{name} has no argument {argument!r}.{nearest(str(argument), known)} ({takes})", (*here, argument)
+                )
         return cls(**{key: _argument_of(value, (*here, key)) for key, value in (arguments or {}).items()})
     except TypeError as error:
         if isinstance(error, InitiumError):
@@ -138,7 +150,11 @@ def program_form(program: Program, large: dict[str, Tensor] | None = None) -> Fo
     if isinstance(program, laws.Constant):
         return {"constant": number_form(program.value)}
     if isinstance(program, laws.TruncNormal):
-        numbers = {field.name: number_form(getattr(program, field.name)) for field in dataclasses.fields(program) if field.name != "table"}
+        numbers = {
+            field.name: number_form(getattr(program, field.name))
+            for field in dataclasses.fields(program)
+            if field.name != "table"
+        }
         if program.table is not None:
             numbers["table"] = [struct.pack(f"<{len(row)}f", *row).hex() for row in program.table]
         return {"trunc_normal": numbers}
@@ -150,6 +166,10 @@ def program_form(program: Program, large: dict[str, Tensor] | None = None) -> Fo
         return {"blocks": {"axis": program.axis, "parts": [[size, program_form(part, large)] for size, part in program.parts]}}
     if isinstance(program, Given):
         return {"given": given_form(program.values, large)}
+    if isinstance(program, Renamed):
+        return {"renamed": {"name": program.name, "tag": program.tag, "program": program_form(program.program, large)}}
+    if isinstance(program, Computed):
+        return {"computed": computed_form(program, lambda leaf: program_form(leaf, large))}
     maker = initializer_form(cast(Initializer, program.maker), large)
     layout = {
         field.name: list(value) if isinstance(value, tuple) else value
@@ -167,7 +187,9 @@ def program_of(form: Form, at: Path = (), lookup: Lookup | None = None) -> Progr
         Malformed: not a program.
     """
     if not isinstance(form, Mapping) or len(form) != 1:
-        raise Malformed(f'a program is a mapping with one key, {{"normal": {{"mean": 0.0, "std": 0.02}}}}, not {said(form)}', at)
+        raise Malformed(
+            f'a program is a mapping with one key, {{"normal": {{"mean": 0.0, "std": 0.02}}}}, not {said(form)}', at
+        )
     ((kind, body),) = form.items()
     reader = _READERS.get(kind)
     here = (*at, kind)
@@ -208,7 +230,9 @@ def _read_blocks(form: Form, at: Path, lookup: Lookup | None) -> Program:
     axis, parts = fields["axis"], fields["parts"]
     if type(axis) is not int or axis < 0:
         raise Malformed(f"axis is a whole number ≥ 0, not {said(axis)}", (*at, "axis"))
-    if not isinstance(parts, list) or not all(isinstance(part, list) and len(part) == 2 and type(part[0]) is int for part in parts):
+    if not isinstance(parts, list) or not all(
+        isinstance(part, list) and len(part) == 2 and type(part[0]) is int for part in parts
+    ):
         raise Malformed("parts is a list of [size, program]", (*at, "parts"))
     return Blocks(axis, tuple((size, program_of(part, (*at, "parts", i, 1), lookup)) for i, (size, part) in enumerate(parts)))
 
@@ -221,7 +245,8 @@ def _read_made(form: Form, at: Path, lookup: Lookup | None) -> Program:
     known = tuple(field.name for field in dataclasses.fields(Layout))
     said_of_it = fields_of(fields["layout"], (*at, "layout"), (), known)
     try:
-        layout = Layout(**{key: tuple(value) if isinstance(value, list) else value for key, value in said_of_it.items()})
+        told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said_of_it.items()}
+        layout = Layout(**told)
     except TypeError as error:
         raise Malformed(str(error), (*at, "layout")) from None
     mean, std = (number_of(fields[name], (*at, name)) for name in ("mean", "std"))
@@ -232,6 +257,17 @@ def _read_given(form: Form, at: Path, lookup: Lookup | None) -> Program:
     return Given(given_of(form, at, lookup))
 
 
+def _read_renamed(form: Form, at: Path, lookup: Lookup | None) -> Program:
+    fields = fields_of(form, at, ("name", "tag", "program"))
+    if not isinstance(fields["name"], str) or not isinstance(fields["tag"], str):
+        raise Malformed("name and tag are texts", at)
+    return Renamed(fields["name"], program_of(fields["program"], (*at, "program"), lookup), fields["tag"])
+
+
+def _read_computed(form: Form, at: Path, lookup: Lookup | None) -> Program:
+    return computed_of(form, at, lambda leaf, there: program_of(leaf, there, lookup))
+
+
 _READERS: dict[str, Callable[[Form, Path, Lookup | None], Program]] = {
     "constant": _read_constant,
     "uniform": _law_reader(laws.Uniform, "low", "high"),
@@ -239,5 +275,7 @@ _READERS: dict[str, Callable[[Form, Path, Lookup | None], Program]] = {
     "trunc_normal": _read_trunc_normal,
     "blocks": _read_blocks,
     "made": _read_made,
+    "renamed": _read_renamed,
+    "computed": _read_computed,
     "given": _read_given,
 }

@@ -58,7 +58,9 @@ def drawn_part(program: Program, key_of: KeyOf, shape: tuple[int, ...], dtype: t
     return out
 
 
-def compared(ours: Tensor, theirs: Callable[[int, int], Tensor], stretches: list[tuple[int, int]], tolerance: float) -> Gap | None:
+def compared(
+    ours: Tensor, theirs: Callable[[int, int], Tensor], stretches: list[tuple[int, int]], tolerance: float
+) -> Gap | None:
     """Where two flat tensors of one dtype differ, or None where they do not.
 
     Args:

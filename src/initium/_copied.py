@@ -39,13 +39,17 @@ def copied_values(plan: Plan, rows: list[Row], model: nn.Module | None) -> dict[
     slots = {plan.prefix + slot.name: slot for slot in inventory(model).slots}
     lacking = [row.name for row in wanting if row.name not in slots]
     if lacking:
-        raise PlanError(f"values_from lacks {len(lacking)} tensors:\n{listing(lacking)}\ngive the model that the plan was made from")
+        raise PlanError(
+            f"values_from lacks {len(lacking)} tensors:\n{listing(lacking)}\ngive the model that the plan was made from"
+        )
     found = {row.name: slots[row.name].tensor.detach() for row in wanting if row.decision.kind != "derived"}
     found.update(_originals(plan, {row.name for row in wanting if row.decision.kind == "derived"}, slots))
     for row in wanting:
         tensor = found[row.name]
         if tensor.is_meta:
-            raise PlanError(f"{row.name} is kept as constructed, and values_from has it on meta: build the model for real, or give it a rule")
+            raise PlanError(
+                f"{row.name} is kept as constructed, and values_from has it on meta: build the model for real, or give it a rule"
+            )
         if tuple(tensor.shape) != row.decision.shape:
             raise PlanError(f"{row.name} has shape {tuple(tensor.shape)} in values_from and {row.decision.shape} in the plan")
     return found
@@ -57,7 +61,9 @@ def _originals(plan: Plan, names: set[str], slots: Mapping[str, Slot]) -> dict[s
     for logical in dict.fromkeys(plan.row(name).related for name in sorted(names)):
         slot = slots.get(logical or "")
         if slot is None or slot.computed is None:
-            raise WriteError(f"{logical} is parametrised in the plan and a plain tensor in values_from: give the model that the plan was made from")
+            raise WriteError(
+                f"{logical} is parametrised in the plan and a plain tensor in values_from: give the model that the plan was made from"
+            )
         mine = {name: slots[name].tensor for name in names if plan.row(name).related == logical}
         program = plan.row(logical or "").decision.program
         if program is None:

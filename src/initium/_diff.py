@@ -83,7 +83,9 @@ class Diff:
         """``{"version": 1, "same": …, "entries": […], …}``, ready for JSON."""
         entries = []
         for one in self.entries:
-            entries.append({**asdict(one), "index": None if one.index is None else list(one.index), "max_abs": number_form(one.max_abs)})
+            entries.append(
+                {**asdict(one), "index": None if one.index is None else list(one.index), "max_abs": number_form(one.max_abs)}
+            )
         counts = {"tensors": self.tensors, "elements": self.elements, "unchecked": list(self.unchecked)}
         return {"version": 1, "a": self.a, "b": self.b, "same": self.same, "entries": entries, **counts}
 
@@ -99,7 +101,11 @@ class Diff:
         counted = f"{self.tensors} tensors" + (f", {self.elements} elements" if self.elements else "")
         lines.append(f"{len(self.entries)} differences in {counted}" if self.entries else f"the same: {counted}")
         if self.unchecked:
-            lines.append(f"{len(self.unchecked)} tensors are kept or derived, so nobody can draw them again: {self.unchecked[0]}, …"[:width])
+            lines.append(
+                f"{len(self.unchecked)} tensors are kept or derived, so nobody can draw them again: {self.unchecked[0]}, …"[
+                    :width
+                ]
+            )
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -117,7 +123,8 @@ def diff(a: Side, b: Side, sample: int | None = None) -> Diff:
 
     Two plans are the same where they draw the same bits for the same tensors; where their rules stand does not count. Values are the
     same where their bits are (a NaN equals itself, 0 and -0 differ). A plan and values are compared by drawing the plan in the dtype that is
-    stored, so a bf16 file of a fp32 plan is the same; what went through LAPACK may differ by 1e-6 of the largest element, or a unit in the last place.
+    stored, so a bf16 file of a fp32 plan is the same; what went through LAPACK may differ by 1e-6 of the largest element, or a
+    unit in the last place.
 
     Args:
         a, b: the two sides; a path that ends in .json is a plan.
@@ -221,7 +228,7 @@ class _Comparison:
                 self.unchecked.append(one.key)
             else:
                 flat = b.read(other.key).reshape(-1)
-                self._compare(one.key, a.read(one.key), lambda start, stop, flat=flat: flat[start:stop], 0.0, swap=False)
+                self._compare(one.key, a.read(one.key), _reader(flat), 0.0, swap=False)
         for other in b:
             if a.get(other.key) is None and (other.stored or a.of_model):
                 self._add(other.key, "only in b", "", other.text)
@@ -257,7 +264,9 @@ class _Comparison:
             whole = drawn_part(program, key_of, d.shape, one.dtype, 0, tensor.numel()) if made_whole(program) else None
             if (whole is not None or one.computed) and tensor.numel():
                 least = 1e-5 if one.computed else 1e-6  # a parametrization computes the weight again, in its dtype
-                tolerance = max(least, torch.finfo(one.dtype).eps) * float(tensor.abs().max()) if tensor.is_floating_point() else 0.0
+                tolerance = (
+                    max(least, torch.finfo(one.dtype).eps) * float(tensor.abs().max()) if tensor.is_floating_point() else 0.0
+                )
 
             def draw(start: int, stop: int) -> Tensor:
                 if whole is not None:
@@ -293,3 +302,8 @@ class _Comparison:
 def _family(dtype: torch.dtype) -> object:
     """Dtypes that one plan can be stored in: all floating ones, or the very same."""
     return "floating" if dtype.is_floating_point else dtype
+
+
+def _reader(flat: Tensor) -> Callable[[int, int], Tensor]:
+    """Elements ``start … stop`` of a tensor that is there."""
+    return lambda start, stop: flat[start:stop]

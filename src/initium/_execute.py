@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ KeyOf = Callable[[str], Key]
 """The key of a stream by its tag."""
 
 
-class Keys(NamedTuple):
+@dataclass(frozen=True)
+class Keys:
     """The keys of one tensor's streams, by tag; and those of other tensors, for what is copied or computed from them."""
 
     seed: int

@@ -70,9 +70,21 @@ class Expression:
             self._check(node)
 
     def _check(self, node: ast.AST) -> None:
-        allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.Load, ast.operator, ast.unaryop)
+        allowed = (
+            ast.Expression,
+            ast.BinOp,
+            ast.UnaryOp,
+            ast.Call,
+            ast.Name,
+            ast.Constant,
+            ast.Load,
+            ast.operator,
+            ast.unaryop,
+        )
         if not isinstance(node, allowed):
-            raise ArgumentError(f"{self.text!r}: only + - * / ** ( ), names, numbers and {', '.join(_FUNCTIONS)} are understood")
+            raise ArgumentError(
+                f"{self.text!r}: only + - * / ** ( ), names, numbers and {', '.join(_FUNCTIONS)} are understood"
+            )
         if isinstance(node, ast.Call):
             if not isinstance(node.func, ast.Name) or node.func.id not in _FUNCTIONS or node.keywords:
                 raise ArgumentError(f"{self.text!r}: the functions are {', '.join(_FUNCTIONS)}")

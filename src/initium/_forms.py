@@ -133,16 +133,22 @@ def given_of(form: Form, at: Path, lookup: Lookup | None) -> Tensor:
     if "hash" not in fields:
         raise Malformed("values or hash is missing", at)
     if lookup is None:
-        raise Malformed("these values stand in a file beside the text, and the text names none: write it with Plan.save", (*at, "hash"))
+        raise Malformed(
+            "these values stand in a file beside the text, and the text names none: write it with Plan.save", (*at, "hash")
+        )
     tensor = lookup(str(fields["hash"]))
     if tensor_hash(tensor) != fields["hash"] or tensor.dtype != dtype or list(tensor.shape) != shape:
-        raise Malformed("the values in the file beside the text are not those that were saved: their hash differs", (*at, "hash"))
+        raise Malformed(
+            "the values in the file beside the text are not those that were saved: their hash differs", (*at, "hash")
+        )
     return tensor
 
 
 def tensor_hash(values: Tensor) -> str:
     """32 hexadecimal digits of dtype, shape and bytes."""
-    state = hashlib.blake2b(f"{dtype_name(values.dtype)}{list(values.shape)}".encode(), digest_size=16, person=b"initium/values")
+    state = hashlib.blake2b(
+        f"{dtype_name(values.dtype)}{list(values.shape)}".encode(), digest_size=16, person=b"initium/values"
+    )
     with memory_of(values) as memory:
         state.update(memory)
     return state.hexdigest()

@@ -23,7 +23,10 @@ def grouped(items: Iterable[tuple[str, Hashable]]) -> list[Group]:
     found: dict[Hashable, list[str]] = {}
     for name, key in items:
         found.setdefault((_INDEX.sub("*", name), key), []).append(name)
-    return [Group(tuple(names), _title(names), _INDEX.sub("*", names[0]) if len(names) > 1 else names[0]) for names in found.values()]
+    return [
+        Group(tuple(names), _title(names), _INDEX.sub("*", names[0]) if len(names) > 1 else names[0])
+        for names in found.values()
+    ]
 
 
 def _title(names: list[str]) -> str:

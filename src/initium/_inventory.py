@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 from ._errors import PlanError
 from ._fans import BARE, BIAS, KEPT_BUFFER, Layout
@@ -101,7 +101,9 @@ def inventory(model: nn.Module) -> Inventory:
         for slot in walk.slots:
             other = keys.setdefault(slot.name, slot.key)
             if other != slot.key:
-                raise PlanError(f"two tensors have the canonical name {slot.name!r}: {other} and {slot.key}; rename one of the modules")
+                raise PlanError(
+                    f"two tensors have the canonical name {slot.name!r}: {other} and {slot.key}; rename one of the modules"
+                )
     return Inventory(model, tuple(walk.slots), tuple(walk.modules))
 
 
@@ -115,9 +117,7 @@ class _Walk:
         self._views: dict[tuple[int, object], str] = {}
         self._path: set[int] = set()
 
-    def module(
-        self, module: nn.Module, name: str, key: str, words: Mapping[str, Layout], derived: Mapping[str, str]
-    ) -> None:
+    def module(self, module: nn.Module, name: str, key: str, words: Mapping[str, Layout], derived: Mapping[str, str]) -> None:
         """Read a module and what is below it.
 
         Args:
@@ -198,13 +198,26 @@ class _Walk:
                 known = first.setdefault(-id(tensor), (name, tensor))
                 tied_to = None if known[0] is name else known[0]
             slots.append(
-                Slot(name, key + local, tensor, module, local, layout, is_buffer, tied_to, hidden.get(local) if hidden else None, None)
+                Slot(
+                    name,
+                    key + local,
+                    tensor,
+                    module,
+                    local,
+                    layout,
+                    is_buffer,
+                    tied_to,
+                    hidden.get(local) if hidden else None,
+                    None,
+                )
             )
 
     def _same_memory(self, known: tuple[str, Tensor], name: str, tensor: Tensor, pointer: int) -> str | None:
         """The first name of a tensor that shows the same memory in the same way; another view of it is no tie."""
         other = known[1]
-        if tensor is other or (tensor.shape == other.shape and tensor.stride() == other.stride() and tensor.dtype == other.dtype):
+        if tensor is other or (
+            tensor.shape == other.shape and tensor.stride() == other.stride() and tensor.dtype == other.dtype
+        ):
             return known[0]
         for (at, seen), first_name in self._views.items():
             if at == pointer and seen == (tensor.shape, tensor.stride(), tensor.dtype):

@@ -10,6 +10,7 @@ import functools
 import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from ._errors import ArgumentError
 from ._normal_table import DEGREE, OCTAVES
@@ -159,7 +160,7 @@ class TruncNormal:
         low, high = f32_above(self.low), f32_below(self.high)
         return (low, high) if low <= high else (f32(self.low), f32(self.low))
 
-    def part_of_complex(self) -> TruncNormal:
+    def part_of_complex(self) -> Law:
         """The law of the real and of the imaginary part: half the variance each, each inside the cuts."""
         return truncated(self.loc, self.sigma / math.sqrt(2.0), self.low, self.high)
 
@@ -202,7 +203,7 @@ def truncated(mean: float, std: float, low: float, high: float) -> Law:
         )
 
 
-def standard_moments(a: object, b: object) -> tuple[object, object]:
+def standard_moments(a: Any, b: Any) -> tuple[Any, Any]:
     """Mean and std (mpmath numbers) of a standard normal cut to [a, b]."""
     from mpmath import mp, mpf
 
@@ -210,7 +211,7 @@ def standard_moments(a: object, b: object) -> tuple[object, object]:
         a, b = mpf(a), mpf(b)
         if a > 0 or (a == 0 and b > 0 and a + b > 8):  # mirror, so that Φ is computed on the side where it is small
             centre, spread = standard_moments(-b, -a)
-            return -centre, spread  # type: ignore[operator]
+            return -centre, spread
         mass = mp.ncdf(b) - mp.ncdf(a)
         density_a, density_b = mp.npdf(a), mp.npdf(b)
         edge_a = mpf(0) if mp.isinf(a) else a * density_a
@@ -220,7 +221,7 @@ def standard_moments(a: object, b: object) -> tuple[object, object]:
         return centre, mp.sqrt(variance)
 
 
-def quantile_table(a: object, b: object) -> tuple[tuple[float, ...], ...]:
+def quantile_table(a: Any, b: Any) -> tuple[tuple[float, ...], ...]:
     """The octave table of Φ⁻¹ between the cuts a < b (in σ), in the layout of the normal table.
 
     For v in (0, 1), z(v) runs from the cut that is further out (v -> 0) to the nearer one, so that octaves of v resolve the
@@ -250,7 +251,7 @@ def quantile_table(a: object, b: object) -> tuple[tuple[float, ...], ...]:
         return tuple(tuple(column[d] for column in columns) for d in range(DEGREE + 1))
 
 
-def _tail_quantile(tail: object, guess: object, near: object, far: object) -> object:
+def _tail_quantile(tail: Any, guess: Any, near: Any, far: Any) -> Any:
     """z with 1 − Φ(z) = tail, by Newton on log(1 − Φ), which is concave: it converges from any side."""
     from mpmath import mp, mpf
 
@@ -264,7 +265,7 @@ def _tail_quantile(tail: object, guess: object, near: object, far: object) -> ob
     return min(max(z, near), far)
 
 
-def _chebyshev_fit(xs: list, ys: list) -> list:
+def _chebyshev_fit(xs: list[Any], ys: list[Any]) -> list[Any]:
     """Coefficients in powers of x (degree ``DEGREE``) of the Chebyshev projection through the nodes."""
     from mpmath import mpf
 

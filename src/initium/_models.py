@@ -167,7 +167,9 @@ def _torchvision(name: str) -> Callable[..., object]:
     if name not in models.list_models():
         raise ArgumentError(f"torchvision has no model {name!r}.{nearest(name, models.list_models())}")
     takes = inspect.signature(models.get_model_builder(name)).parameters
-    nothing = dict.fromkeys(["weights", "weights_backbone"] if "weights_backbone" in takes else ["weights"])  # detectors download a backbone
+    nothing = dict.fromkeys(
+        ["weights", "weights_backbone"] if "weights_backbone" in takes else ["weights"]
+    )  # detectors download a backbone
     return lambda **arguments: models.get_model(name, **{**nothing, **arguments})
 
 
@@ -214,7 +216,9 @@ def _config_fields(path: Path) -> dict[str, Any]:
 
     model_type = fields.get("model_type") if isinstance(fields, dict) else None
     if model_type not in transformers.CONFIG_MAPPING:
-        raise FileError(f"{path} has no model_type that transformers knows: {model_type!r}.{nearest(str(model_type), transformers.CONFIG_MAPPING)}")
+        raise FileError(
+            f"{path} has no model_type that transformers knows: {model_type!r}.{nearest(str(model_type), transformers.CONFIG_MAPPING)}"
+        )
     return dict(fields)
 
 
@@ -223,7 +227,9 @@ def _of_config(transformers: Any, config: Any) -> object:
     for name in config.architectures or ():
         cls = getattr(transformers, name, None)
         if cls is None:
-            raise ArgumentError(f"transformers has no class {name!r}, which the configuration names.{nearest(name, dir(transformers))}")
+            raise ArgumentError(
+                f"transformers has no class {name!r}, which the configuration names.{nearest(name, dir(transformers))}"
+            )
         return cls._from_config(config)
     kind = type(config)
     if kind in transformers.MODEL_FOR_PRETRAINING_MAPPING:  # BERT is in the causal list too, as a decoder that it seldom is
@@ -244,7 +250,7 @@ def with_torchvision(do: Callable[[], T]) -> T:
     try:
         return do()
     except Exception as error:  # transformers and timm wrap it in errors of their own
-        if not _lacks_operators(error) or "torchvision.extension" in sys.modules and "torchvision.models" in sys.modules:
+        if not _lacks_operators(error) or ("torchvision.extension" in sys.modules and "torchvision.models" in sys.modules):
             raise
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]

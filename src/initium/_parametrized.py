@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +37,13 @@ class Computed:
 def computed_weights(module: nn.Module) -> Iterator[Computed]:
     """The computed weights of a module."""
     if "parametrizations" in module._modules and parametrize.is_parametrized(module):
-        for local, chain in module.parametrizations.items():  # type: ignore[union-attr]
+        for local, chain in module.parametrizations.items():  # type: ignore[union-attr, operator]
             names = [name for name, _ in chain.named_parameters(recurse=False)]
             names += [name for name, _ in chain.named_buffers(recurse=False) if name.startswith("original")]
             originals = tuple(f"parametrizations.{local}.{name}" for name in names)
             yield Computed(local, originals, _reader(chain), _writer(module, local, chain))
-    for hook in module._forward_pre_hooks.values():
+    hooks: list[Any] = list(module._forward_pre_hooks.values())
+    for hook in hooks:
         kind = f"{type(hook).__module__}.{type(hook).__name__}"
         if kind == "torch.nn.utils.weight_norm.WeightNorm":
             local, dim = hook.name, hook.dim

@@ -137,7 +137,9 @@ class Plan(Mapping[str, Entry]):
     Made by ``initium.plan`` or ``initium.capture``, or read by ``Plan.load``.
     """
 
-    def __init__(self, rows: Iterable[Row], seed: int, *, recipe: str = "", prefix: str = "", notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, rows: Iterable[Row], seed: int, *, recipe: str = "", prefix: str = "", notes: Sequence[str] = ()
+    ) -> None:
         self._rows = {row.name: row for row in rows}
         self._seed = checked_seed(seed)
         self._recipe, self._prefix, self._notes = recipe, prefix, tuple(notes)

@@ -41,7 +41,7 @@ def plan(model: nn.Module, rules: str | Recipe | Rule | Iterable[Rule], *, seed:
 
     Example:
         >>> print(plan(torch.nn.Linear(3, 2), "he", seed=0)["weight"].std)
-        0.816496580927726
+        0.8164965809277261
     """
     return decide(inventory(model), recipe(rules), seed_or_drawn(seed), prefix)  # type: ignore[arg-type]
 
@@ -169,7 +169,20 @@ class _Planner:
         initializer = settled(said, slot, self._speakers() if isinstance(said, (ClassDefault, Parts)) else ())
         if initializer is None:
             kept = said if isinstance(said, Keep) else Keep()
-            return Decision(shape, dtype, "kept", kept, None, *self._fans(slot, None), role, rule, overridden, source, "", slot.tensor.is_meta)
+            return Decision(
+                shape,
+                dtype,
+                "kept",
+                kept,
+                None,
+                *self._fans(slot, None),
+                role,
+                rule,
+                overridden,
+                source,
+                "",
+                slot.tensor.is_meta,
+            )
         try:
             used = initializer.names()
             if used:
@@ -186,16 +199,26 @@ class _Planner:
             notes.append(f"{role} by {place.how}")
         note = "; ".join(notes)
         return Decision(
-            shape, dtype, kind_of(program), initializer, program, *self._fans(slot, initializer), role, rule, overridden, source, note
+            shape,
+            dtype,
+            kind_of(program),
+            initializer,
+            program,
+            *self._fans(slot, initializer),
+            role,
+            rule,
+            overridden,
+            source,
+            note,
         )
 
     def _fans(self, slot: Slot, initializer: Initializer | None) -> tuple[int | None, int | None]:
         layout = slot.layout
-        axes = [getattr(initializer, name, None) for name in ("in_axes", "out_axes", "batch_axes")]
         if slot.ndim < 2 or not (layout.role in ("weight", "embedding") or hasattr(initializer, "in_axes")):
             return None, None
         shape = layout.block_shapes(slot.shape)[0]
-        return layout.with_axes(*axes, len(shape)).fans(shape)
+        in_axes, out_axes, batch_axes = (getattr(initializer, name, None) for name in ("in_axes", "out_axes", "batch_axes"))
+        return layout.with_axes(in_axes, out_axes, batch_axes, len(shape)).fans(shape)
 
     def _known(self, slot: Slot, used: frozenset[str]) -> dict[str, float]:
         """What the names in an expression mean here; what the user said as a knob goes over what the model's structure says."""
@@ -223,7 +246,8 @@ def _unclaimed(slots: list[Slot], rules: Recipe) -> RuleError:
     groups = grouped((slot.name, (slot.shape, type(slot.module).__name__)) for slot in slots)
     by_name: Mapping[str, Slot] = {slot.name: slot for slot in slots}
     lines = [
-        f"  {group.title}  {tuple(by_name[group.names[0]].shape)}  of {type(by_name[group.names[0]].module).__name__}" for group in groups[:20]
+        f"  {group.title}  {tuple(by_name[group.names[0]].shape)}  of {type(by_name[group.names[0]].module).__name__}"
+        for group in groups[:20]
     ]
     if len(groups) > 20:
         lines.append(f"  … and {len(groups) - 20} groups more")

@@ -8,7 +8,7 @@ of these (``Computed``). ``_execute.py`` runs them; nothing here touches a tenso
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -41,8 +41,8 @@ class Made:
 
     maker: Maker
     layout: Layout
-    mean: float
-    std: float
+    mean: float | None
+    std: float | None
     exact: bool = True
 
 
@@ -81,7 +81,9 @@ class Given:
         return self.values.numel() > 0 and self.values.is_floating_point() and not self.values.is_meta
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Given) and self.values.shape == other.values.shape and bool((self.values == other.values).all())
+        return (
+            isinstance(other, Given) and self.values.shape == other.values.shape and bool((self.values == other.values).all())
+        )
 
     def __hash__(self) -> int:
         return hash((tuple(self.values.shape), self.values.dtype))
@@ -163,7 +165,7 @@ class Computed:
 Program = laws.Law | Made | Blocks | Given | Renamed | Computed
 
 
-def mixed(parts: tuple[tuple[int, Any], ...]) -> tuple[float | None, float | None]:
+def mixed(parts: Sequence[tuple[int, Any]]) -> tuple[float | None, float | None]:
     """Mean and std of the union of the parts; None where one of them does not know its own."""
     if any(program.mean is None or program.std is None for _, program in parts):
         return None, None

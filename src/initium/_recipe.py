@@ -181,7 +181,9 @@ def named(name: str, *aliases: str) -> Callable[[Factory], Factory]:
         entry = Named(name, factory, aliases)
         for word in (name, *aliases):
             if word in _NAMED and _NAMED[word].factory.__qualname__ != factory.__qualname__:
-                raise ArgumentError(f"two recipes are called {word!r}: {_NAMED[word].factory.__qualname__} and {factory.__qualname__}")
+                raise ArgumentError(
+                    f"two recipes are called {word!r}: {_NAMED[word].factory.__qualname__} and {factory.__qualname__}"
+                )
             _NAMED[word] = entry
         return factory
 
@@ -232,7 +234,7 @@ def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], **knobs: Any) ->
             )
         return _called(entry, knobs)
     if isinstance(source, Sequence):
-        return replace_knobs(Recipe(source), knobs)
+        return replace_knobs(Recipe(tuple(source)), knobs)  # type: ignore[arg-type]
     raise ArgumentTypeError(f"a recipe is a name, a path, rules or a Recipe, not {type(source).__name__}")
 
 

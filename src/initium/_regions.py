@@ -95,7 +95,9 @@ def law_jobs(out: Tensor, region: Region, law: laws.Law, key: Key) -> Iterator[J
 
 
 def _box_jobs(view: Tensor, addresses: tuple[int, ...], start: int, law: laws.Law, key: Key) -> Iterator[Job]:
-    axes: list[tuple[int, int, int]] = []  # (size, address stride, memory stride), neighbours merged where both strides allow it
+    axes: list[
+        tuple[int, int, int]
+    ] = []  # (size, address stride, memory stride), neighbours merged where both strides allow it
     for size, address, memory in zip(view.shape, addresses, view.stride(), strict=True):
         if size == 1:
             continue

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import fnmatch
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from ._structure import KNOWN_ROLES, LAYOUT_ROLES, NAMES
 from .initializers import Initializer, as_initializer
 
 Where = str | type | None
+Kind = type | str | None
 _PACKAGE = str(Path(__file__).parent)
 
 
@@ -55,7 +56,7 @@ class Rule:
 
     where: Where
     initializer: Initializer | None
-    type: type | str | None
+    type: Kind
     role: tuple[str, ...]
     ndim: tuple[int, ...]
     shape: tuple[int | None, ...] | None
@@ -74,7 +75,7 @@ class Rule:
         where: Where = None,
         initializer: object = None,
         *,
-        type: type | str | None = None,
+        type: Kind = None,
         role: str | tuple[str, ...] | None = None,
         ndim: int | tuple[int, ...] | None = None,
         shape: tuple[int | None, ...] | None = None,
@@ -108,7 +109,9 @@ class Rule:
         put("role", _several(role))
         for word in self.role:
             if word not in KNOWN_ROLES:
-                raise ArgumentError(f"no role is called {word!r}.{nearest(str(word), KNOWN_ROLES)} Known: {', '.join(KNOWN_ROLES)} ({source})")
+                raise ArgumentError(
+                    f"no role is called {word!r}.{nearest(str(word), KNOWN_ROLES)} Known: {', '.join(KNOWN_ROLES)} ({source})"
+                )
         put("ndim", _several(ndim))
         put("shape", None if shape is None else tuple(shape))
         put("dtype", _dtype(dtype, source))
@@ -139,7 +142,7 @@ class Rule:
         """Whether the module is of the class that ``where`` and ``type`` ask for."""
         if isinstance(self.where, _TYPE) and not isinstance(module, self.where):
             return False
-        return self.type is None or _is_type(module.__class__, self.type)
+        return self.type is None or _is_type(cast(Any, module.__class__), self.type)
 
     def claims_name(self, slot: Slot) -> bool:
         """Whether its glob matches the tensor's name, or its module's where tensors are said locally."""
@@ -261,7 +264,9 @@ def _caller() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def unmatched(rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, nn.Module], names: list[str]) -> RuleError | None:
+def unmatched(
+    rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, nn.Module], names: list[str]
+) -> RuleError | None:
     """The error for rules that matched nothing, or None: a rule on a module's tensors is fine as soon as such a module exists."""
     lost = []
     for index, rule in enumerate(rules):
@@ -277,7 +282,9 @@ def unmatched(rules: tuple[Rule, ...], touched: set[int], modules: Mapping[str, 
         return None
     advice = "correct the pattern, or say optional=True where that is meant"
     if any(rule.structure.intersection(rule.role) for rule in rules):
-        advice += "; a role that neither names nor a trace tell is said by Recipe(rules, roles={'**.proj.weight': 'residual_out'})"
+        advice += (
+            "; a role that neither names nor a trace tell is said by Recipe(rules, roles={'**.proj.weight': 'residual_out'})"
+        )
     return RuleError("these rules match nothing in the model:\n" + "\n".join(lost) + "\n" + advice)
 
 

@@ -30,7 +30,14 @@ _GETS = ("initializer", "mean", "std", "fan_in", "fan_out")
 _RUNS = ("program",)
 _WHY = ("role", "rule", "source", "tied_to", "derived_from", "overridden", "note", "is_buffer", "persistent", "on_meta")
 _ALWAYS = frozenset((*_WHAT, *_GETS, "role", "rule", "source", "tied_to"))
-_UNSAID: dict[str, Form] = {"derived_from": None, "overridden": [], "note": "", "is_buffer": False, "persistent": True, "on_meta": False}
+_UNSAID: dict[str, Form] = {
+    "derived_from": None,
+    "overridden": [],
+    "note": "",
+    "is_buffer": False,
+    "persistent": True,
+    "on_meta": False,
+}
 _HEAD = ("version", "stream", "seed", "recipe", "prefix", "notes")
 
 
@@ -164,11 +171,15 @@ def decode_plan(text: str, where: str, folder: Path | None = None) -> Plan:
 
 def _plan_of(document: Form, folder: Path | None) -> Plan:
     if not isinstance(document, Mapping) or "entries" not in document:
-        raise Malformed(f'a plan is a mapping with "version", "seed" and "entries", not {said(document)}; initium plan --json prints one')
+        raise Malformed(
+            f'a plan is a mapping with "version", "seed" and "entries", not {said(document)}; initium plan --json prints one'
+        )
     if document.get("version") != VERSION:
         raise Malformed(f"version {said(document.get('version'))}: this initium reads plans of version {VERSION}", ("version",))
     if document.get("stream") != STREAM_VERSION:
-        raise Malformed(f"stream {said(document.get('stream'))}: this initium draws stream version {STREAM_VERSION}", ("stream",))
+        raise Malformed(
+            f"stream {said(document.get('stream'))}: this initium draws stream version {STREAM_VERSION}", ("stream",)
+        )
     head = fields_of(document, (), (*_HEAD, "entries"), ("values_file",))
     entries = _is(head["entries"], list, "entries is a list", ("entries",))
     values_file = head.get("values_file")
@@ -181,14 +192,20 @@ def _plan_of(document: Form, folder: Path | None) -> Plan:
             raise Malformed(f"the name {row.name!r} stands here a second time", ("entries", i, "name"))
         seen.add(row.name)
         if row.decision.kind == "tied" and row.related not in names:
-            raise Malformed(f"tied to {row.related!r}, which the plan does not have.{nearest(str(row.related), names)}", ("entries", i, "tied_to"))
+            raise Malformed(
+                f"tied to {row.related!r}, which the plan does not have.{nearest(str(row.related), names)}",
+                ("entries", i, "tied_to"),
+            )
     seed = _is(head["seed"], int, "a seed is a whole number", ("seed",))
     try:
         checked_seed(seed)
     except ArgumentError as error:
         raise Malformed(str(error), ("seed",)) from None
     texts = {key: _is(head[key], str, f"{key} is text", (key,)) for key in ("recipe", "prefix")}
-    notes = [_is(note, str, "a note is text", ("notes", i)) for i, note in enumerate(_is(head["notes"], list, "notes is a list", ("notes",)))]
+    notes = [
+        _is(note, str, "a note is text", ("notes", i))
+        for i, note in enumerate(_is(head["notes"], list, "notes is a list", ("notes",)))
+    ]
     return Plan(rows, seed, notes=notes, **texts)
 
 
@@ -231,7 +248,9 @@ def _row_of(form: Form, at: FormPath, lookup: Lookup | None) -> Row:
     related = {"tied": "tied_to", "derived": "derived_from"}.get(kind)
     relation = get(related, str, f"the name of another tensor, where kind is {kind}") if related else None
     more = {} if fields["persistent"] is True else {"persistent": False}
-    return Row(get("name", str, "text"), get("key", str, "text"), decision, relation, get("is_buffer", bool, "true or false"), **more)
+    return Row(
+        get("name", str, "text"), get("key", str, "text"), decision, relation, get("is_buffer", bool, "true or false"), **more
+    )
 
 
 def _is(value: Form, kind: type | tuple[type, ...], what: str, at: FormPath) -> Any:
@@ -258,7 +277,9 @@ def _text(form: Form) -> str:
 
 
 def _block(form: Mapping[str, Form]) -> str:
-    lines = [", ".join(f"{_text(key)}: {_text(form[key])}" for key in keys if key in form) for keys in (_WHAT, _GETS, _RUNS, _WHY)]
+    lines = [
+        ", ".join(f"{_text(key)}: {_text(form[key])}" for key in keys if key in form) for keys in (_WHAT, _GETS, _RUNS, _WHY)
+    ]
     return "{" + ",\n ".join(line for line in lines if line) + "}"
 
 

@@ -170,7 +170,9 @@ def _region(
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): {_UNEVEN}"
             )
         if not _as_fully_shard_cuts(size, axis, cuts, found):
-            return f"torch describes it by {tuple(placements)}, which for {size} rows is not how fully_shard cuts them: {_UNEVEN}"
+            return (
+                f"torch describes it by {tuple(placements)}, which for {size} rows is not how fully_shard cuts them: {_UNEVEN}"
+            )
         runs.append(found)
     return Region(shape, tuple(runs))
 
@@ -187,7 +189,7 @@ def _runs(size: int, axis: int, cuts: Sequence[tuple[Any, int, int]]) -> Runs:
             view = placement._split_tensor(view, parts, with_padding=False, contiguous=False)[0][mine]
             if view.numel() == 0:
                 return ()
-        return ((view.storage_offset(), view.numel()),) if size else ()
+        return ((int(view.storage_offset()), view.numel()),) if size else ()
     index = torch.arange(size, device="cpu").view(shape)
     for placement, parts, mine in cuts:
         index = placement._split_tensor(index, parts, with_padding=False, contiguous=False)[0][mine]
@@ -206,7 +208,11 @@ def _as_fully_shard_cuts(size: int, axis: int, cuts: Sequence[tuple[Any, int, in
     """Whether tensor parallelism first, fully_shard last, gives the same: in uneven cases on several mesh dimensions it may not."""
     strided = [cut for cut in cuts if type(cut[0]).__name__ == "_StridedShard"]
     plain = [cut for cut in cuts if cut not in strided]
-    if len(strided) != 1 or cuts[0] is not strided[0] or strided[0][0].split_factor != math.prod(parts for _, parts, _ in plain):
+    if (
+        len(strided) != 1
+        or cuts[0] is not strided[0]
+        or strided[0][0].split_factor != math.prod(parts for _, parts, _ in plain)
+    ):
         return True
     from torch.distributed.tensor import Shard
 

@@ -77,7 +77,12 @@ class Stats(Mapping[str, TensorStats]):
         tensors = []
         for one in self._tensors.values():
             fields = asdict(one)
-            tensors.append({k: number_form(v) if isinstance(v, float) else list(v) if isinstance(v, tuple) else v for k, v in fields.items()})
+            tensors.append(
+                {
+                    k: number_form(v) if isinstance(v, float) else list(v) if isinstance(v, tuple) else v
+                    for k, v in fields.items()
+                }
+            )
         return {"version": 1, "tensors": tensors}
 
     def table(self, width: int | None = None) -> str:

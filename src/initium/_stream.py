@@ -50,7 +50,7 @@ def checked_seed(seed: object) -> int:
     """The seed mod 2**64, for any integer that ``torch.manual_seed`` takes."""
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
         raise ArgumentTypeError(f"a seed is an integer, not {type(seed).__name__}: write seed=0")
-    value = seed.__index__()
+    value = int(seed.__index__())
     if not _SEED_RANGE[0] <= value <= _SEED_RANGE[1]:
         raise ArgumentError(f"seed {value} is out of range: torch takes -2**63 … 2**64 - 1")
     return value % 2**64

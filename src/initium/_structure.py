@@ -24,7 +24,21 @@ from ._structure_trace import Branch, branches_of
 
 # Most specific first: the first of these that a tensor has is the one a plan shows.
 STRUCTURAL = (
-    *("head", "router", "residual_out", "residual_norm", "query", "key", "value", "gate", "up", "output", "down", "branch", "first"),
+    *(
+        "head",
+        "router",
+        "residual_out",
+        "residual_norm",
+        "query",
+        "key",
+        "value",
+        "gate",
+        "up",
+        "output",
+        "down",
+        "branch",
+        "first",
+    ),
 )
 BIASES = tuple(f"{role}_bias" for role in STRUCTURAL if role != "residual_norm")
 NAMES = frozenset({"depth", "layer", "branches", "branch", "width", "encoder_depth", "decoder_depth"})
@@ -96,7 +110,9 @@ def structure_of(inv: Inventory, said: Said = ()) -> Structure:
     for glob, roles in said:
         for role in roles:
             if role not in _RANK:
-                raise ArgumentError(f"no structural role is called {role!r}.{nearest(role, _RANK)} Known: {', '.join(_RANK)} (roles: {glob})")
+                raise ArgumentError(
+                    f"no structural role is called {role!r}.{nearest(role, _RANK)} Known: {', '.join(_RANK)} (roles: {glob})"
+                )
     return _Reader(inv, said).read()
 
 
@@ -137,7 +153,9 @@ class _Reader:
                 continue
             above, _, _ = name.rpartition(".")
             container = self.modules.get(above) if name else None
-            if isinstance(container, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) and (is_block(module) or self._is_residual(module)):
+            if isinstance(container, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) and (
+                is_block(module) or self._is_residual(module)
+            ):
                 stack = self.stacks.setdefault(re.sub(r"\d+", "", name), _Stack())
                 self.block_of[name] = stack, len(stack.blocks)
                 stack.blocks.append(name)
@@ -145,8 +163,14 @@ class _Reader:
 
     def _is_residual(self, module: nn.Module) -> bool:
         composite = any(True for _ in module.children()) and not type(module).__module__.startswith("torch.nn.")
-        return composite and not isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) and bool(branches_of(module)) and not any(
-            isinstance(child, (nn.Sequential, nn.ModuleList)) and any(map(is_block, child.children())) for child in module.modules()
+        return (
+            composite
+            and not isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
+            and bool(branches_of(module))
+            and not any(
+                isinstance(child, (nn.Sequential, nn.ModuleList)) and any(map(is_block, child.children()))
+                for child in module.modules()
+            )
         )
 
     def _block(self, name: str) -> str | None:
@@ -173,7 +197,9 @@ class _Reader:
         return Owner(tuple(type(m).__name__ for m in modules), ("", *parts)[-len(modules) :], modules)
 
     def _by_trace(self) -> None:
-        ended = Counter(block for name, (roles, _) in self.roles.items() if "residual_out" in roles and (block := self._block(name)))
+        ended = Counter(
+            block for name, (roles, _) in self.roles.items() if "residual_out" in roles and (block := self._block(name))
+        )
         for block, (stack, _) in self.block_of.items():
             module = self.modules[block]
             traced = branches_of(module)
@@ -229,7 +255,7 @@ class _Reader:
         for part in name.split(".")[:-1]:
             if not isinstance(module, nn.Sequential) or list(module._modules)[-1] != part:
                 return False
-            module = module._modules[part]  # type: ignore[assignment]
+            module = module._modules[part]
         return True
 
     def _by_user(self) -> None:
@@ -270,11 +296,15 @@ class _Reader:
         return numbers
 
     def _notes(self, places: Mapping[str, Place]) -> tuple[str, ...]:
-        found = Counter((place.shown, place.how) for place in places.values() if place.roles and not place.roles[0].endswith("_bias"))
+        found = Counter(
+            (place.shown, place.how) for place in places.values() if place.roles and not place.roles[0].endswith("_bias")
+        )
         notes = [f"role {role} ×{count}: by {how}" for (role, how), count in found.items()]
         notes += [f"{len(stack.blocks)} blocks: {stack.blocks[0]} … {stack.blocks[-1]}" for stack in self.stacks.values()]
         if self.opaque:
-            notes.append(f"no residual branch could be read in {len(self.opaque)} blocks ({self.opaque[0]}, …): say roles= where you need them")
+            notes.append(
+                f"no residual branch could be read in {len(self.opaque)} blocks ({self.opaque[0]}, …): say roles= where you need them"
+            )
         return tuple(notes)
 
 
@@ -297,4 +327,3 @@ def depth_of(model: nn.Module) -> tuple[int, str] | None:
         if len(children) > 1 and len({type(child) for child in children}) == 1 and (best is None or len(children) > best[0]):
             best = len(children), name
     return best
-

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from ._fans import Layout
 from ._inventory import Slot
 
-_BLOCK = re.compile(r"(Block|Layer|Bottleneck|BottleNeck|DecoderLayer|EncoderLayer|BasicBlock|InvertedResidual|SeparableConv|MBConv)(V?\d+)?$|^DiTBlock")
+_BLOCK = re.compile(
+    r"(Block|Layer|Bottleneck|BottleNeck|DecoderLayer|EncoderLayer|BasicBlock|InvertedResidual|SeparableConv|MBConv)(V?\d+)?$|^DiTBlock"
+)
 _NOT_A_BLOCK = re.compile(r"(Conv|Norm|Embed\w*|Pool\w*|Dense|Linear|Position\w*)Layer$|^_DenseLayer$|MLPBlock|MlpBlock")
 _ATTENTION = re.compile(r"Attention|Attn|^MultiHead|^SelfOutput")
 _MIXER = re.compile(r"Mixer$|^Mamba\d?$|ShortConv$|DeltaNet$|RecurrentBlock$|LinearAttention$")
@@ -23,13 +25,52 @@ _ROUTER = re.compile(r"Router$|Gate$|Gating$")
 _QUERY = {"q", "q_proj", "query", "q_lin", "wq", "to_q", "query_proj", "linear_q", "q_proj_weight"}
 _KEY = {"k", "k_proj", "key", "k_lin", "wk", "to_k", "key_proj", "linear_k", "k_proj_weight"}
 _VALUE = {"v", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "linear_v", "v_proj_weight"}
-_OUTPUT = {"o", "o_proj", "out_proj", "c_proj", "proj", "dense", "out_lin", "wo", "to_out", "out", "output", "linear_out", "proj_out"}
+_OUTPUT = {
+    "o",
+    "o_proj",
+    "out_proj",
+    "c_proj",
+    "proj",
+    "dense",
+    "out_lin",
+    "wo",
+    "to_out",
+    "out",
+    "output",
+    "linear_out",
+    "proj_out",
+}
 _UP = {"fc1", "c_fc", "up_proj", "dense_h_to_4h", "wi", "wi_1", "lin1", "linear1", "fc_in", "weights_in", "in_proj", "up"}
 _GATE = {"gate_proj", "wi_0", "fc1_g"}
-_DOWN = {"fc2", "c_proj", "down_proj", "dense_4h_to_h", "wo", "lin2", "linear2", "fc_out", "weights_out", "down", "output_linear"}
+_DOWN = {
+    "fc2",
+    "c_proj",
+    "down_proj",
+    "dense_4h_to_h",
+    "wo",
+    "lin2",
+    "linear2",
+    "fc_out",
+    "weights_out",
+    "down",
+    "output_linear",
+}
 _PACKED = {"q": "query", "k": "key", "v": "value", "gate": "gate", "up": "up"}
 _HEADS = {
-    *("lm_head", "head", "heads", "head_dist", "classifier", "fc", "score", "embed_out", "output", "proj_out", "qa_outputs", "cls"),
+    *(
+        "lm_head",
+        "head",
+        "heads",
+        "head_dist",
+        "classifier",
+        "fc",
+        "score",
+        "embed_out",
+        "output",
+        "proj_out",
+        "qa_outputs",
+        "cls",
+    ),
     *("output_projection", "logits", "vocab_projector", "prediction_head", "classification_head", "predictions", "out_head"),
 }
 
@@ -61,7 +102,9 @@ def _has_parameters(module: nn.Module) -> bool:
 
 def roles_of(slot: Slot, owner: Owner, in_block: bool) -> Named | None:
     """What the names say of a weight, or None where they say nothing."""
-    roles: list[str] = [_PACKED[name] for name in slot.layout.block_names if name in _PACKED] if slot.layout.role == "weight" else []
+    roles: list[str] = (
+        [_PACKED[name] for name in slot.layout.block_names if name in _PACKED] if slot.layout.role == "weight" else []
+    )
     how = "blocks of the layout" if roles else ""
     said = _by_router(slot, owner) or _by_parent(slot, owner)
     if said is not None:
@@ -151,7 +194,7 @@ def _in_sequence(owner: Owner, parent: int) -> tuple[str, str] | None:
     above = owner.classes[parent - 1] if parent else ""
     if name == "to_out" and _ATTENTION.search(above):
         return "output", above
-    known = _FEED_FORWARD.search(cls) or name in ("mlp", "ffn", "ff", "feed_forward", "feedforward")
+    known: object = _FEED_FORWARD.search(cls) or name in ("mlp", "ffn", "ff", "feed_forward", "feedforward")
     known = known or (name in ("net", "layers", "seq") and _FEED_FORWARD.search(above))
     maps = [local for local, child in module._modules.items() if child is not None and holds_weight(child)]
     if not known or len(maps) < 2:

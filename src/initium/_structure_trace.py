@@ -157,7 +157,11 @@ class _Reading:
                 continue
             norm = norm or self.norms.get(here)
             todo.extend(i for i in here.all_input_nodes if i in self.fed)
-        last = [n for n in nodes if not any(self.own[o] in self.weights[n] for o in nodes if o is not n and self.own[o] != self.own[n])]
+        last = [
+            n
+            for n in nodes
+            if not any(self.own[o] in self.weights[n] for o in nodes if o is not n and self.own[o] != self.own[n])
+        ]
         return tuple(dict.fromkeys(self.own[n] for n in reversed(last))), norm
 
 

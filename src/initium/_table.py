@@ -19,6 +19,7 @@ from ._stream import STREAM_VERSION
 
 _TITLES = ("tensor", "shape", "gets", "fan in → out", "std", "rule")
 _BY_CLASS = "as its class sets it"  # what the planner says of buffers that no rule reaches
+_MOST_NOTES = 6
 _DIGITS = re.compile(r"\d+")
 
 
@@ -46,7 +47,7 @@ def _heading(plan: Plan) -> str:
 
 
 def _cells(plan: Plan) -> list[tuple[str, ...]]:
-    shown = []
+    shown: list[tuple[str, ...]] = []
     for line in _lines(plan):
         row, rows = line.rows[0], line.rows
         d = row.decision
@@ -136,7 +137,7 @@ def _rule(row: Row) -> str:
         text = ""
     if d.overridden:
         text += f" (over {len(d.overridden)})"
-    if d.note:
+    if d.note and ": " not in d.note:
         text = f"{text} [{d.note}]" if text else f"[{d.note}]"
     return text.strip()
 
@@ -152,7 +153,15 @@ def _foot(plan: Plan) -> list[str]:
         lines.append(f"{counts['kept'][0]} tensors are kept as constructed: the seed does not fix those (initium.build does)")
     inexact = sum(1 for row in plan.rows() if _inexact(row.decision.program))
     if inexact:
-        lines.append(f"{inexact} tensors go through LAPACK or a reduction: equal to 1e-6 on every machine, nearly always to the bit")
+        lines.append(
+            f"{inexact} tensors go through LAPACK or a reduction: equal to 1e-6 on every machine, nearly always to the bit"
+        )
+    said = dict.fromkeys(
+        (row.decision.note, row.name) for row in plan.rows() if ": " in row.decision.note
+    )  # sentences, no block names
+    lines += [f"{name}: {note}" for note, name in list(said)[:_MOST_NOTES]]
+    if len(said) > _MOST_NOTES:
+        lines.append(f"… and {len(said) - _MOST_NOTES} notes like these: plan[name].note")
     return [*lines, *plan.notes]
 
 

@@ -156,7 +156,9 @@ def _opened(label: str, paths: list[Path]) -> Tensors:
             if key in found:
                 raise FileError(f"{key} stands in two files: {found[key].file} and {path}")
             tensor = file.get_slice(key)
-            found[key] = Found(key, tuple(tensor.get_shape()), _DTYPES.get(tensor.get_dtype()) or file.get_tensor(key).dtype, None, path)
+            found[key] = Found(
+                key, tuple(tensor.get_shape()), _DTYPES.get(tensor.get_dtype()) or file.get_tensor(key).dtype, None, path
+            )
     return Tensors(label, list(found.values()), files)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 COMPLEX = frozenset({torch.complex64, torch.complex128})
@@ -17,7 +18,7 @@ _PLAIN = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
 def is_plain(tensor: Tensor) -> bool:
     """A tensor with memory of its own that a backend may write: no fake, meta, functorch-wrapped or wrapper-subclass tensor."""
     return (
-        (type(tensor) in _PLAIN or not hasattr(type(tensor), "__tensor_flatten__") and not isinstance(tensor, FakeTensor))
+        (type(tensor) in _PLAIN or (not hasattr(type(tensor), "__tensor_flatten__") and not isinstance(tensor, FakeTensor)))
         and not tensor.is_meta
         and tensor.layout is torch.strided
         and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
@@ -43,7 +44,9 @@ def why_not_drawable(dtype: torch.dtype) -> str | None:
     if dtype in DRAWABLE:
         return None
     if dtype.is_floating_point:
-        return f"{str(dtype).removeprefix('torch.')} has no rounding rule here yet: draw in bfloat16 and quantise with your scale"
+        return (
+            f"{str(dtype).removeprefix('torch.')} has no rounding rule here yet: draw in bfloat16 and quantise with your scale"
+        )
     return f"random values need a floating or complex dtype, not {str(dtype).removeprefix('torch.')}"
 
 
@@ -54,7 +57,7 @@ def why_not_writable(tensor: Tensor) -> str | None:
             return None  # nearly every tensor there is, without the slower questions
     if is_dtensor(tensor):
         return why_not_writable(tensor._local_tensor)  # type: ignore[attr-defined]
-    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+    if isinstance(tensor, UninitializedTensorMixin):
         return "it is lazy and has no shape yet: run one forward pass first"
     if isinstance(tensor, FakeTensor):
         return "it is fake (FakeTensorMode) and has no memory: build the model outside that mode"
@@ -73,7 +76,7 @@ def why_unreadable(wrapper: nn.Module) -> str | None:
     """Why the tensors below a wrapper are not those of the model: FullyShardedDataParallel (FSDP1) flattens them."""
     handle = getattr(wrapper, "_handle", None)
     flat = getattr(handle, "flat_param", None)
-    if flat is None or not handle.uses_sharded_strategy or not handle.is_sharded(flat):
+    if flat is None or handle is None or not handle.uses_sharded_strategy or not handle.is_sharded(flat):
         return None
     return (
         "FullyShardedDataParallel (FSDP1) has flattened and cut the parameters below it: initialise before wrapping, or within "

@@ -24,7 +24,6 @@ from ._errors import ArgumentError, FileError, InitiumError, nearest
 from ._files import read_text
 from ._forms import Form, Malformed, dtype_name, dtype_of, number_form, number_of, said
 from ._forms import Path as FormPath
-from ._json_places import line_and_column
 from ._patterns import compiled
 from ._recipe import Recipe
 from ._rules import Rule
@@ -128,7 +127,9 @@ def _place(marks: Mapping[FormPath, yaml.Mark], path: FormPath) -> tuple[int, in
 
 def _recipe_of(document: Form, where: str, marks: Mapping[FormPath, yaml.Mark]) -> Recipe:
     if not isinstance(document, dict):
-        raise Malformed(f"a recipe is a mapping with the key rules, not {said(document)}: rules: [{{type: Linear, weight: xavier_normal, bias: 0}}]")
+        raise Malformed(
+            f"a recipe is a mapping with the key rules, not {said(document)}: rules: [{{type: Linear, weight: xavier_normal, bias: 0}}]"
+        )
     for key in document:
         if key not in _TOP:
             raise Malformed(f"unknown key {key!r}.{nearest(key, _TOP)} A recipe has {', '.join(_TOP)}", (key,))
@@ -160,7 +161,7 @@ def _rule_of(form: Form, at: FormPath) -> Rule:
     words: dict[str, Any] = {key: _READERS[key](form[key], (*at, key)) for key in _CONDITIONS if key in form}
     if "init" in form:
         words["initializer"] = initializer_of(form["init"], (*at, "init"))
-    found = {name: initializer_of(value, (*at, name)) for name, value in tensors.items()}
+    found: dict[str, Any] = {name: initializer_of(value, (*at, name)) for name, value in tensors.items()}
     try:
         return Rule(**words, **found)
     except InitiumError as error:
@@ -177,7 +178,10 @@ def _check_words(form: Mapping[str, Form], tensors: Mapping[str, Form], at: Form
         if key == "test":
             raise Malformed("test= is a Python function and cannot be said in a file", (*at, key))
         if "init" in form:
-            raise Malformed(f"unknown key {key!r}: a rule has either init or tensors by their local names; its words are {', '.join(_WORDS)}", (*at, key))
+            raise Malformed(
+                f"unknown key {key!r}: a rule has either init or tensors by their local names; its words are {', '.join(_WORDS)}",
+                (*at, key),
+            )
         if not key.isidentifier():
             raise Malformed(f"{key!r} is not a tensor's local name: full names go into where: {key!r}", (*at, key))
     if "init" not in form and not tensors:
@@ -187,7 +191,14 @@ def _check_words(form: Mapping[str, Form], tensors: Mapping[str, Form], at: Form
 def _misspelt(key: str) -> str | None:
     import difflib
 
-    known = {"initializer": "init", "initialiser": "init", "name": "where", "pattern": "where", "class": "type", "match": "where"}
+    known = {
+        "initializer": "init",
+        "initialiser": "init",
+        "name": "where",
+        "pattern": "where",
+        "class": "type",
+        "match": "where",
+    }
     close = difflib.get_close_matches(key.lower(), [*_WORDS, *known], n=1, cutoff=0.8)
     return known.get(close[0], close[0]) if close else None
 
@@ -234,7 +245,11 @@ def _flag(form: Form, at: FormPath) -> bool:
 
 
 def _rows(form: Form, at: FormPath) -> str:
-    text = ":".join("" if end is None else str(_whole(end, at)) for end in form) if isinstance(form, list) and len(form) == 2 else form
+    text = (
+        ":".join("" if end is None else str(_whole(end, at)) for end in form)
+        if isinstance(form, list) and len(form) == 2
+        else form
+    )
     if not isinstance(text, str) or not _RANGE.fullmatch(text):
         raise Malformed(f"rows is a range, 0:64 or [0, 64], not {said(form)}", at)
     return text
@@ -273,7 +288,9 @@ def recipe_text(recipe: Recipe, format: str = "yaml") -> str:
         listed = ",\n".join(json.dumps(rule, ensure_ascii=False) for rule in rules)
         return "{\n" + "".join(line + "\n" for line in lines) + f'"rules": [\n{listed}\n]\n}}\n'
     listed = "".join(f"  - {_flow(rule)}\n" for rule in rules)
-    return "".join(f"{key}: {_flow(value)}\n" for key, value in form.items()) + ("rules:\n" + listed if rules else "rules: []\n")
+    return "".join(f"{key}: {_flow(value)}\n" for key, value in form.items()) + (
+        "rules:\n" + listed if rules else "rules: []\n"
+    )
 
 
 def recipe_form(recipe: Recipe) -> dict[str, Form]:

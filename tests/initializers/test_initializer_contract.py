@@ -35,6 +35,7 @@ CASES = {
     "normal": {"std": 0.02, "mean": 0.1},
     "ones": {},
     "orthogonal": {"gain": 1.5},
+    "parts": None,  # made by rules with rows= or gates=; tests/initializers/test_parts.py
     "reset": None,
     "sparse": {"sparsity": 0.4},
     "trunc_normal": {"std": 0.02},

@@ -39,7 +39,12 @@ class TinyGPT(nn.Module):
         self.wte = nn.Embedding(VOCABULARY, width)
         self.h = nn.ModuleList(
             nn.ModuleDict(
-                {"ln": nn.LayerNorm(width), "attn": nn.MultiheadAttention(width, 3), "mlp": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)}
+                {
+                    "ln": nn.LayerNorm(width),
+                    "attn": nn.MultiheadAttention(width, 3),
+                    "mlp": nn.Linear(width, 4 * width),
+                    "c_proj": nn.Linear(4 * width, width),
+                }
             )
             for _ in range(depth)
         )
@@ -83,7 +88,11 @@ def _transformers(config: str, **sizes: int) -> nn.Module:
     import transformers
 
     cls = getattr(transformers, config)
-    return transformers.AutoModelForSeq2SeqLM.from_config(cls(**sizes)) if config == "T5Config" else transformers.AutoModelForCausalLM.from_config(cls(**sizes))
+    return (
+        transformers.AutoModelForSeq2SeqLM.from_config(cls(**sizes))
+        if config == "T5Config"
+        else transformers.AutoModelForCausalLM.from_config(cls(**sizes))
+    )
 
 
 def vit() -> nn.Module:
@@ -105,13 +114,30 @@ def resnet() -> nn.Module:
     return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=7)
 
 
-_LLM = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 50, "vocab_size": VOCABULARY}
-OWN: dict[str, Callable[[], nn.Module]] = {"mlp": mlp, "lstm": lstm, "gpt-tied": TinyGPT, "mamba-like": TinyMamba, "experts": Experts}
+_LLM = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "intermediate_size": 50,
+    "vocab_size": VOCABULARY,
+}
+OWN: dict[str, Callable[[], nn.Module]] = {
+    "mlp": mlp,
+    "lstm": lstm,
+    "gpt-tied": TinyGPT,
+    "mamba-like": TinyMamba,
+    "experts": Experts,
+}
 ZOO: dict[str, Callable[[], nn.Module]] = {
     "llama": functools.partial(_transformers, "LlamaConfig", **_LLM),
-    "gpt2": functools.partial(_transformers, "GPT2Config", n_embd=24, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=32),
+    "gpt2": functools.partial(
+        _transformers, "GPT2Config", n_embd=24, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=32
+    ),
     "mixtral": functools.partial(_transformers, "MixtralConfig", **_LLM, num_local_experts=3),
-    "t5": functools.partial(_transformers, "T5Config", d_model=24, d_kv=8, d_ff=50, num_layers=2, num_heads=3, vocab_size=VOCABULARY),
+    "t5": functools.partial(
+        _transformers, "T5Config", d_model=24, d_kv=8, d_ff=50, num_layers=2, num_heads=3, vocab_size=VOCABULARY
+    ),
     "vit": vit,
     "convnext": convnext,
     "resnet": resnet,
@@ -138,7 +164,11 @@ def distribute(model: nn.Module, mesh: DeviceMesh, placements: Sequence[Placemen
 
 def _fitted(placement: Placement, tensor: Tensor) -> Placement:
     if isinstance(placement, Shard):
-        return Shard(min(placement.dim, tensor.dim() - 1) if placement.dim >= 0 else tensor.dim() - 1) if tensor.dim() else Replicate()
+        return (
+            Shard(min(placement.dim, tensor.dim() - 1) if placement.dim >= 0 else tensor.dim() - 1)
+            if tensor.dim()
+            else Replicate()
+        )
     return placement
 
 
@@ -207,7 +237,9 @@ def differing(got: nn.Module, expected: nn.Module) -> list[str]:
     return [name for name, tensor in tensors_of(got).items() if not torch.equal(local_of(tensor), local_of(other[name]))]
 
 
-def check(make: Callable[[], nn.Module], parallelise: Parallelise, mesh: DeviceMesh) -> tuple[list[str], Fingerprint, Fingerprint]:
+def check(
+    make: Callable[[], nn.Module], parallelise: Parallelise, mesh: DeviceMesh
+) -> tuple[list[str], Fingerprint, Fingerprint]:
     """One model on one mesh, as one of its ranks.
 
     Returns:

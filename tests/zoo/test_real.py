@@ -8,26 +8,27 @@ from typing import Any
 
 import pytest
 import torch
+from _shim import library
 from torch import nn
 
 import initium
-from _shim import library
 
 TORCHVISION = """
 alexnet vgg11_bn resnet18 resnext50_32x4d wide_resnet50_2 densenet121 squeezenet1_1 googlenet inception_v3 mobilenet_v2
-mobilenet_v3_small mnasnet0_5 shufflenet_v2_x0_5 efficientnet_b0 efficientnet_v2_s regnet_y_400mf convnext_tiny vit_b_16 swin_t
-swin_v2_t maxvit_t fcn_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large r3d_18 s3d mvit_v2_s raft_small
-""".split()
+mobilenet_v3_small mnasnet0_5 shufflenet_v2_x0_5 efficientnet_b0 efficientnet_v2_s regnet_y_400mf convnext_tiny vit_b_16
+swin_t swin_v2_t maxvit_t fcn_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large r3d_18 s3d mvit_v2_s
+raft_small
+""".split()  # noqa: SIM905
 TIMM = """
 resnet26 vit_tiny_patch16_224 deit3_small_patch16_224 beit_base_patch16_224 swin_tiny_patch4_window7_224 convnext_atto
-convnextv2_atto efficientnet_b0 mobilenetv3_small_050 mixer_s32_224 resmlp_12_224 levit_128s xcit_nano_12_p16_224 cait_xxs24_224
-edgenext_xx_small gmixer_12_224 coatnet_nano_rw_224 maxvit_pico_rw_256 eva02_tiny_patch14_224 nfnet_f0 botnet26t_256
-tf_efficientnet_b0 repvgg_a0 ghostnet_050 hrnet_w18_small fastvit_t8 poolformer_s12 twins_svt_small
-""".split()
+convnextv2_atto efficientnet_b0 mobilenetv3_small_050 mixer_s32_224 resmlp_12_224 levit_128s xcit_nano_12_p16_224
+cait_xxs24_224 edgenext_xx_small gmixer_12_224 coatnet_nano_rw_224 maxvit_pico_rw_256 eva02_tiny_patch14_224 nfnet_f0
+botnet26t_256 tf_efficientnet_b0 repvgg_a0 ghostnet_050 hrnet_w18_small fastvit_t8 poolformer_s12 twins_svt_small
+""".split()  # noqa: SIM905
 TRANSFORMERS = """
-gpt2 bert llama t5 mistral mixtral qwen2 gemma mamba vit clip whisper wav2vec2 roberta distilbert albert electra deberta-v2 bart
-opt bloom gpt_neox falcon phi3 swin convnext segformer detr dinov2
-""".split()
+gpt2 bert llama t5 mistral mixtral qwen2 gemma mamba vit clip whisper wav2vec2 roberta distilbert albert electra
+deberta-v2 bart opt bloom gpt_neox falcon phi3 swin convnext segformer detr dinov2
+""".split()  # noqa: SIM905
 SMALL = {
     "hidden_size": 32, "d_model": 32, "n_embd": 32, "dim": 32, "embed_dim": 32, "intermediate_size": 48, "d_ff": 48, "encoder_ffn_dim": 48,
     "decoder_ffn_dim": 48, "ffn_dim": 48, "num_hidden_layers": 2, "n_layer": 2, "n_layers": 2, "num_layers": 2, "encoder_layers": 2,

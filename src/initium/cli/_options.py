@@ -19,14 +19,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def model_options(command: F) -> F:
     """--arg and --seed: how a MODEL is built."""
-    command = click.option("--seed", type=int, default=0, show_default=True, help="Of the plan, and of torch while the constructor runs.")(command)
-    return click.option("--arg", "arguments", multiple=True, metavar="KEY=VALUE", help="For the callable; may be repeated.")(command)
+    command = click.option(
+        "--seed", type=int, default=0, show_default=True, help="Of the plan, and of torch while the constructor runs."
+    )(command)
+    return click.option("--arg", "arguments", multiple=True, metavar="KEY=VALUE", help="For the callable; may be repeated.")(
+        command
+    )
 
 
 def recipe_options(command: F) -> F:
     """--recipe and --knob: what the model gets."""
-    command = click.option("--knob", "knobs", multiple=True, metavar="KEY=VALUE", help="For the recipe, e.g. std=0.02; may be repeated.")(command)
-    return click.option("--recipe", "recipe_name", metavar="NAME|FILE", help="A name (see initium recipes), or a YAML or JSON file.")(command)
+    command = click.option(
+        "--knob", "knobs", multiple=True, metavar="KEY=VALUE", help="For the recipe, e.g. std=0.02; may be repeated."
+    )(command)
+    return click.option(
+        "--recipe", "recipe_name", metavar="NAME|FILE", help="A name (see initium recipes), or a YAML or JSON file."
+    )(command)
 
 
 def meta_option(command: F) -> F:
@@ -57,7 +65,9 @@ def chosen_recipe(name: str | None, knobs: tuple[str, ...]) -> Recipe:
     from .._recipe import recipe
 
     if name is None:
-        raise ArgumentError("say --recipe: a name (initium recipes lists them; 'torch' is what each module's own class does), or a YAML or JSON file")
+        raise ArgumentError(
+            "say --recipe: a name (initium recipes lists them; 'torch' is what each module's own class does), or a YAML or JSON file"
+        )
     found = recipe(name, **parsed_arguments(knobs))
     if not name.lower().endswith((".yaml", ".yml", ".json")):
         for rule in found.rules:  # the caller that Rule found is this program, which differs from machine to machine
@@ -74,7 +84,7 @@ def planned(model: nn.Module, recipe: Recipe, seed: int) -> Plan:
 
 def is_file(text: str) -> bool:
     """Whether a MODEL|FILE argument means a file or a folder: one that is there, or a name that ends like one."""
-    return Path(text).exists() or text.lower().endswith((".json", ".safetensors")) and not text.startswith("hf:")
+    return Path(text).exists() or (text.lower().endswith((".json", ".safetensors")) and not text.startswith("hf:"))
 
 
 def print_json(value: Any) -> None:

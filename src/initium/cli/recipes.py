@@ -26,7 +26,12 @@ def _list(as_json: bool) -> None:
 
     found = named_recipes().values()
     if as_json:
-        print_json([{"name": one.name, "aliases": list(one.aliases), "summary": one.summary, "knobs": _knobs(one.factory)} for one in found])
+        print_json(
+            [
+                {"name": one.name, "aliases": list(one.aliases), "summary": one.summary, "knobs": _knobs(one.factory)}
+                for one in found
+            ]
+        )
         return
     rows = [(", ".join((one.name, *one.aliases)), one.summary) for one in found]
     click.echo("\n".join(columns([("recipe", "what it does"), *rows], terminal_width())))
@@ -40,7 +45,11 @@ def _show(name: str, as_json: bool) -> None:
     found = chosen_recipe(name, ())
     entry = named_recipes().get(found.name) if not name.lower().endswith((".yaml", ".yml", ".json")) else None
     if as_json:
-        about = {} if entry is None else {"aliases": list(entry.aliases), "doc": inspect.getdoc(entry.factory), "knobs": _knobs(entry.factory)}
+        about = (
+            {}
+            if entry is None
+            else {"aliases": list(entry.aliases), "doc": inspect.getdoc(entry.factory), "knobs": _knobs(entry.factory)}
+        )
         print_json({**about, **recipe_form(found)})
         return
     click.echo(found.name or name)

@@ -69,7 +69,7 @@ def _epoch(run: Run, data: Digits, order: torch.Generator, optimizer: Optimizer,
         if not math.isfinite(value):
             return value
         run.worst = max(run.worst, value)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
         total += value * len(chosen)

@@ -74,7 +74,9 @@ class Parts(Initializer):
             for place in ranges(selector, shape, layout):
                 part = initializer.program(place.shape, place.layout)
                 if place.shape[place.axis] != place.stop - place.start and not _elementwise(part):
-                    raise ArgumentError(f"{initializer} makes a gate whole, and the gate {selector} lies in several pieces here")
+                    raise ArgumentError(
+                        f"{initializer} makes a gate whole, and the gate {selector} lies in several pieces here"
+                    )
                 if isinstance(part, Given):
                     part = _cut(part, place.shape, place.axis, 0, place.stop - place.start)
                 whole = _laid_over(whole, shape, place, part)
@@ -133,7 +135,9 @@ def _laid_over(whole: Program, shape: tuple[int, ...], place: Range, part: Progr
         pieces.insert(0, (place.start, _cut(whole, shape, axis, 0, place.start)))
     if place.stop < extent:
         pieces.append((extent - place.stop, _cut(whole, shape, axis, place.stop, extent)))
-    flat = [inner for size, program in pieces for inner in (program.parts if _along(program, axis) else ((size, program),))]
+    flat: list[tuple[int, Program]] = []
+    for size, program in pieces:
+        flat += program.parts if isinstance(program, Blocks) and _along(program, axis) else ((size, program),)
     return packed(axis, flat)
 
 
@@ -165,7 +169,9 @@ def _cut(program: Program, shape: tuple[int, ...], axis: int, start: int, stop: 
         return packed(program.axis, parts)
     if not _elementwise(program):
         what = program.maker if isinstance(program, Made) else "a computation"
-        raise ArgumentError(f"{what} makes the whole of what a part is to be cut from: say gates=, or something elementwise for the whole")
+        raise ArgumentError(
+            f"{what} makes the whole of what a part is to be cut from: say gates=, or something elementwise for the whole"
+        )
     return program
 
 

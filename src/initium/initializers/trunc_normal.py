@@ -78,4 +78,4 @@ def _spread(low: float, high: float) -> float:
     """The std of the standard normal cut to [low, high]."""
     if math.isinf(low) and math.isinf(high):
         return 1.0
-    return float(laws.standard_moments(low, high)[1])  # type: ignore[arg-type]
+    return float(laws.standard_moments(low, high)[1])
