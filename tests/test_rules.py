@@ -167,5 +167,5 @@ def test_expressions_know_depth_and_fans() -> None:
 
 
 def test_a_recipe_made_longer_keeps_the_order() -> None:
-    longer = [*initium.recipe("he"), Rule("head.weight", Constant(7))]
+    longer = initium.recipe("he") + [Rule("head.weight", Constant(7))]  # noqa: RUF005
     assert initium.plan(network(), longer, seed=0)["head.weight"].mean == 7

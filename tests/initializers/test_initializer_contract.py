@@ -66,7 +66,7 @@ def filled(name: str, out: torch.Tensor, region: Region | None = None) -> torch.
 
 
 def test_every_registered_initializer_is_here():
-    mine = {name for name, known in Initializer._registry.items() if known.__module__.startswith("initium.")}
+    mine = {name for name, known in Initializer._registry.items() if known.__module__.startswith("initium.initializers.")}
     assert mine == set(CASES)
 
 
