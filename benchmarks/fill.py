@@ -4,7 +4,8 @@
 
 Every line is one pair: the medians of rounds in which both run one after the other. ``ratio`` is torch's time over ours;
 against ``fill_``, which writes the same bytes and computes nothing (the limit), it is ours over the limit's. Absolute times say
-something about this machine at this hour only. ``--check`` exits 1 where a ratio misses the target that is printed beside it.
+something about this machine at this hour only; ``cores`` says how many our call had (where others work on this machine, it is
+fewer than threads, and a ratio of that line says little). ``--check`` exits 1 where a ratio misses the target that is printed beside it.
 """
 
 from __future__ import annotations
@@ -44,20 +45,24 @@ class Pair(NamedTuple):
     threads: int
     ours: float
     theirs: float
+    cores: float
     ratio: float
     target: float | None
     reached: bool
 
 
-def medians(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Seconds of each, in turn; the first round of each is not counted."""
+def medians(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float, float]:
+    """Seconds of each, in turn, and the cores that ours had; the first round is not counted."""
     times: tuple[list[float], list[float]] = ([], [])
+    cores = []
     for _ in range(rounds + 1):
         for call, taken in zip((ours, theirs), times, strict=True):
-            begin = time.perf_counter()
+            worked, begin = time.process_time(), time.perf_counter()
             call()
             taken.append(time.perf_counter() - begin)
-    return statistics.median(times[0][1:]), statistics.median(times[1][1:])
+            if call is ours:
+                cores.append((time.process_time() - worked) / taken[-1])
+    return statistics.median(times[0][1:]), statistics.median(times[1][1:]), statistics.median(cores[1:])
 
 
 def assert_values(out: Tensor, law: laws.Law) -> None:
@@ -86,13 +91,13 @@ def against_torch(size: int, rounds: int, threads: int) -> list[Pair]:
         for dtype in (torch.float32, torch.bfloat16):
             ours, theirs = torch.zeros(size // slower, dtype=dtype), torch.zeros(size // slower, dtype=dtype)
             job = [Job(ours, law, KEY)]
-            mine, other = medians(lambda job=job: fill(job), lambda out=theirs, rival=rival: rival(out), rounds)
+            mine, other, cores = medians(lambda job=job: fill(job), lambda out=theirs, rival=rival: rival(out), rounds)
             assert_values(ours, law)
             both = TARGETS.get((name, dtype))
             target = None if both is None else both[1 if threads == 1 else 0] * share()
             ratio = other / mine
             pairs.append(
-                Pair(f"{name} {_short(dtype)}", threads, mine, other, ratio, target, target is None or ratio >= target)
+                Pair(f"{name} {_short(dtype)}", threads, mine, other, cores, ratio, target, target is None or ratio >= target)
             )
     return pairs
 
@@ -103,24 +108,24 @@ def against_the_limit(size: int, rounds: int, threads: int) -> list[Pair]:
     for dtype in (torch.float32, torch.bfloat16):
         warm = torch.zeros(size, dtype=dtype)
         job = [Job(warm, NORMAL, KEY)]
-        mine, limit = medians(lambda job=job: fill(job), lambda out=warm: out.fill_(1.0), rounds)
+        mine, limit, cores = medians(lambda job=job: fill(job), lambda out=warm: out.fill_(1.0), rounds)
         fill(job)
         assert_values(warm, NORMAL)
         target = LIMIT / share() if threads > 1 and dtype == torch.float32 else None
         ratio = mine / limit
         reached = target is None or ratio <= target
-        pairs.append(Pair(f"fill_ {_short(dtype)} warm", threads, mine, limit, ratio, target, reached))
+        pairs.append(Pair(f"fill_ {_short(dtype)} warm", threads, mine, limit, cores, ratio, target, reached))
         del warm, job
 
         def fresh(write: Callable[[Tensor], object], dtype: torch.dtype = dtype) -> None:
             write(torch.empty(size, dtype=dtype))  # large enough to come from the system each time
 
-        mine, limit = medians(
+        mine, limit, cores = medians(
             lambda fresh=fresh: fresh(lambda out: fill([Job(out, NORMAL, KEY)])),
             lambda fresh=fresh: fresh(lambda out: out.fill_(1.0)),
             rounds,
         )
-        pairs.append(Pair(f"fill_ {_short(dtype)} fresh", threads, mine, limit, mine / limit, None, True))
+        pairs.append(Pair(f"fill_ {_short(dtype)} fresh", threads, mine, limit, cores, mine / limit, None, True))
     return pairs
 
 
@@ -129,10 +134,10 @@ def small_ones(rounds: int) -> Pair:
     outs = [torch.zeros(64) for _ in range(10_000)]
     jobs = [Job(out, NORMAL, KEY, 64 * i) for i, out in enumerate(outs)]
     normal_ = torch.nn.init.normal_
-    mine, other = medians(lambda: fill(jobs), lambda: [normal_(out, 0.0, STD) for out in outs], rounds)
+    mine, other, cores = medians(lambda: fill(jobs), lambda: [normal_(out, 0.0, STD) for out in outs], rounds)
     fill(jobs)
     assert_values(torch.cat(outs), NORMAL)
-    return Pair("10,000 of 64", torch.get_num_threads(), mine, other, other / mine, 1.0, other >= mine)
+    return Pair("10,000 of 64", torch.get_num_threads(), mine, other, cores, other / mine, 1.0, other >= mine)
 
 
 def share() -> float:
@@ -146,12 +151,12 @@ def _short(dtype: torch.dtype) -> str:
 
 def table(pairs: list[Pair]) -> str:
     """The pairs, one a line."""
-    lines = [f"{'what':<18} {'threads':>7} {'ours ms':>9} {'theirs ms':>9} {'ratio':>7} {'target':>8}"]
+    lines = [f"{'what':<18} {'threads':>7} {'ours ms':>9} {'theirs ms':>9} {'cores':>6} {'ratio':>7} {'target':>8}"]
     for pair in pairs:
         sign = "≤" if pair.what.startswith("fill_") else "≥"
         known = pair.target is not None and 1e-3 < pair.target < 1e3
         target = f"{sign} {pair.target:g}" if known else ""
-        times = f"{pair.ours * 1e3:>9.2f} {pair.theirs * 1e3:>9.2f} {pair.ratio:>7.2f}"
+        times = f"{pair.ours * 1e3:>9.2f} {pair.theirs * 1e3:>9.2f} {pair.cores:>6.2f} {pair.ratio:>7.2f}"
         lines.append(f"{pair.what:<18} {pair.threads:>7} {times} {target:>8}" + ("" if pair.reached else "  missed"))
     return "\n".join(lines)
 

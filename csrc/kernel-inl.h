@@ -28,6 +28,8 @@ namespace {
 constexpr int COUNTERS = 16;  // to a block
 constexpr int BLOCK = 64;     // elements: the four words of 16 counters
 constexpr uint64_t BLOCKS_TO_A_CARRY = (1ull << 32) / COUNTERS;
+constexpr int TOGETHER = 4;   // vectors whose values are worked out side by side
+constexpr int GROUPS = COUNTERS / LANES, VECTORS = BLOCK / LANES;
 
 // A stream's constants in registers: the ten round keys and the upper half of the counter.
 struct Stream {
@@ -40,8 +42,9 @@ struct Stream {
   }
 };
 
-// Philox4x32-10 (Salmon et al. 2011) for LANES counters: lower words from `low` on, upper word `high`.
-INITIUM_INLINE void philox(const Stream &stream, uint32_t low, Wide high, Bits (&word)[4]) {
+// Philox4x32-10 (Salmon et al. 2011) for LANES counters, whose lower words go on from `low` and whose upper word is `high`;
+// the four words they give are GROUPS vectors apart.
+INITIUM_INLINE void philox(const Stream &stream, uint32_t low, Wide high, Bits *word) {
   const Wide m0 = wide(0xD2511F53u), m1 = wide(0xCD9E8D57u);
   Wide c0 = widen(add(bits(low), iota())), c1 = high, c2 = stream.c2, c3 = stream.c3;
   for (int round = 0; round < 10; ++round) {
@@ -53,35 +56,41 @@ INITIUM_INLINE void philox(const Stream &stream, uint32_t low, Wide high, Bits (
     c2 = xor3(high0, c3, stream.k1[round]);
     c3 = low0;
   }
-  word[0] = narrow(c0);
-  word[1] = narrow(c1);
-  word[2] = narrow(c2);
-  word[3] = narrow(c3);
+  word[0 * GROUPS] = narrow(c0);
+  word[1 * GROUPS] = narrow(c1);
+  word[2 * GROUPS] = narrow(c2);
+  word[3 * GROUPS] = narrow(c3);
 }
 
-// ---- word -> base value
+// ---- words -> values, TOGETHER vectors at a time: a polynomial is one long chain, and several hide each other's latency
 
 template <bool upper>
-INITIUM_INLINE Float horner(const float (*table)[32], Bits octave, Float x) {
-  Float y = lookup<upper>(table[NORMAL_DEGREE], octave);
+INITIUM_INLINE void horner(const float (*table)[32], const Bits (&octave)[TOGETHER], const Float (&x)[TOGETHER],
+                           Float (&y)[TOGETHER]) {
+  for (int i = 0; i < TOGETHER; ++i) y[i] = lookup<upper>(table[NORMAL_DEGREE], octave[i]);
   for (int degree = NORMAL_DEGREE - 1; degree >= 0; --degree)
-    y = add(multiply(y, x), lookup<upper>(table[degree], octave));
-  return y;
+    for (int i = 0; i < TOGETHER; ++i) y[i] = add(multiply(y[i], x[i]), lookup<upper>(table[degree], octave[i]));
 }
 
-// The octave polynomial at a 31-bit magnitude: one rounding to fp32 gives the octave (exponent) and x in [-1, 1) (mantissa).
-INITIUM_INLINE Float polynomial(Bits magnitude, const float (*table)[32]) {
-  const Bits rounded = clamp_signed(as_bits(from_signed(magnitude)), 0x3F800000, 0x4EFFFFFF);
-  const Bits octave = subtract(shift_right<23>(rounded), bits(127));
-  const Float x = subtract(as_float(bit_or(bit_and(rounded, bits(0x7FFFFF)), bits(0x40000000))), number(3.0f));
-  if (SPLIT_TABLE && all_upper(octave)) return horner<true>(table, octave, x);
-  return horner<false>(table, octave, x);
+// The octave polynomial at 31-bit magnitudes: one rounding to fp32 gives the octave (exponent) and x in [-1, 1) (mantissa).
+INITIUM_INLINE void polynomial(const float (*table)[32], const Bits (&magnitude)[TOGETHER], Float (&y)[TOGETHER]) {
+  Bits octave[TOGETHER];
+  Float x[TOGETHER];
+  for (int i = 0; i < TOGETHER; ++i) {
+    const Bits rounded = clamp_signed(as_bits(from_signed(magnitude[i])), 0x3F800000, 0x4EFFFFFF);
+    octave[i] = subtract(shift_right<23>(rounded), bits(127));
+    x[i] = subtract(as_float(bit_or(bit_and(rounded, bits(0x7FFFFF)), bits(0x40000000))), number(3.0f));
+  }
+  Bits common = octave[0];  // has bit 4 where all have it
+  for (int i = 1; i < TOGETHER; ++i) common = bit_and(common, octave[i]);
+  if (SPLIT_TABLE && all_upper(common)) return horner<true>(table, octave, x, y);
+  return horner<false>(table, octave, x, y);
 }
 
 // A positive number with the top bit of `sign` for its sign.
 INITIUM_INLINE Float with_sign(Float positive, Bits sign) { return as_float(either(bits(0x80000000u), sign, as_bits(positive))); }
 
-// ---- laws: a word's value. Each holds its numbers in registers, read from the caller's law once.
+// ---- laws. Each holds its numbers in registers, read from the caller's law once.
 
 struct Affine {
   Float scale, shift, least, most;
@@ -92,44 +101,64 @@ struct Affine {
 };
 
 struct Words {
+  using Value = Bits;
   explicit Words(const initium_law &) {}
-  INITIUM_MEMBER Bits operator()(Bits word) const { return word; }
+  INITIUM_MEMBER void operator()(const Bits (&word)[TOGETHER], Bits (&value)[TOGETHER]) const {
+    for (int i = 0; i < TOGETHER; ++i) value[i] = word[i];
+  }
 };
 
 struct Uniform : Affine {
+  using Value = Float;
   using Affine::Affine;
-  INITIUM_MEMBER Float operator()(Bits word) const {
-    const Float u = multiply(from_signed(shift_right<8>(word)), number(0x1p-24f));
-    return at_most(free(u), most);  // u * scale is not negative, so the sum is not below shift, which is least
+  INITIUM_MEMBER void operator()(const Bits (&word)[TOGETHER], Float (&value)[TOGETHER]) const {
+    for (int i = 0; i < TOGETHER; ++i) {
+      const Float u = multiply(from_signed(shift_right<8>(word[i])), number(0x1p-24f));
+      value[i] = at_most(free(u), most);  // u * scale is not negative, so the sum is not below shift, which is least
+    }
   }
 };
 
 struct Normal : Affine {
+  using Value = Float;
   using Affine::Affine;
-  INITIUM_MEMBER Float operator()(Bits word) const {
-    const Float z = polynomial(bit_and(word, bits(0x7FFFFFFF)), NORMAL_TABLE);
-    return free(with_sign(z, word));
+  INITIUM_MEMBER void operator()(const Bits (&word)[TOGETHER], Float (&value)[TOGETHER]) const {
+    Bits magnitude[TOGETHER];
+    for (int i = 0; i < TOGETHER; ++i) magnitude[i] = bit_and(word[i], bits(0x7FFFFFFF));
+    polynomial(NORMAL_TABLE, magnitude, value);
+    for (int i = 0; i < TOGETHER; ++i) value[i] = free(with_sign(value[i], word[i]));
   }
 };
 
 struct Truncated : Affine {
+  using Value = Float;
   Bits lo, span, whole;
   explicit Truncated(const initium_law &law)
       : Affine(law),
         lo(bits(static_cast<uint32_t>(law.lo))),
         span(bits(static_cast<uint32_t>(law.span))),
         whole(bits(law.span >> 32 ? 0xFFFFFFFFu : 0u)) {}  // a span of 2^32 leaves the word as it is
-  INITIUM_MEMBER Float operator()(Bits word) const {
-    const Bits c = add(lo, bit_or(multiply_high(word, span), bit_and(word, whole)));
-    const Bits folded = bit_xor(c, sign_mask(c));  // the upper half, which is the positive side, mirrored
-    return kept(with_sign(polynomial(folded, NORMAL_TABLE), bit_not(c)));
+  INITIUM_MEMBER void operator()(const Bits (&word)[TOGETHER], Float (&value)[TOGETHER]) const {
+    Bits c[TOGETHER], magnitude[TOGETHER];
+    for (int i = 0; i < TOGETHER; ++i) {
+      c[i] = add(lo, bit_or(multiply_high(word[i], span), bit_and(word[i], whole)));
+      magnitude[i] = bit_xor(c[i], sign_mask(c[i]));  // the upper half, which is the positive side, mirrored
+    }
+    polynomial(NORMAL_TABLE, magnitude, value);
+    for (int i = 0; i < TOGETHER; ++i) value[i] = kept(with_sign(value[i], bit_not(c[i])));
   }
 };
 
 struct Tabulated : Affine {
+  using Value = Float;
   const float (*table)[32];
   explicit Tabulated(const initium_law &law) : Affine(law), table(reinterpret_cast<const float (*)[32]>(law.table)) {}
-  INITIUM_MEMBER Float operator()(Bits word) const { return kept(polynomial(shift_right<1>(word), table)); }
+  INITIUM_MEMBER void operator()(const Bits (&word)[TOGETHER], Float (&value)[TOGETHER]) const {
+    Bits magnitude[TOGETHER];
+    for (int i = 0; i < TOGETHER; ++i) magnitude[i] = shift_right<1>(word[i]);
+    polynomial(table, magnitude, value);
+    for (int i = 0; i < TOGETHER; ++i) value[i] = kept(value[i]);
+  }
 };
 
 // ---- outputs: an fp32 value in the element's dtype, rounded once
@@ -183,11 +212,16 @@ INITIUM_NOINLINE void blocks(const initium_law &law, const uint32_t (&key)[4], u
     const Wide high = wide(static_cast<uint32_t>(first / BLOCKS_TO_A_CARRY));
     const uint64_t carry = (first / BLOCKS_TO_A_CARRY + 1) * BLOCKS_TO_A_CARRY, stop = carry < end ? carry : end;
     for (; first != stop; ++first, out += BLOCK) {
-      Bits word[COUNTERS / LANES][4];
-      for (int group = 0; group < COUNTERS / LANES; ++group)
-        philox(stream, static_cast<uint32_t>(first * COUNTERS) + static_cast<uint32_t>(group * LANES), high, word[group]);
-      for (int k = 0; k < 4; ++k)
-        for (int group = 0; group < COUNTERS / LANES; ++group) as.put(out + k * COUNTERS + group * LANES, value(word[group][k]));
+      Bits word[VECTORS];
+      for (int group = 0; group < GROUPS; ++group)
+        philox(stream, static_cast<uint32_t>(first * COUNTERS) + static_cast<uint32_t>(group * LANES), high, word + group);
+      for (int vector = 0; vector < VECTORS; vector += TOGETHER) {
+        Bits some[TOGETHER];
+        typename Law::Value drawn[TOGETHER];
+        for (int i = 0; i < TOGETHER; ++i) some[i] = word[vector + i];
+        value(some, drawn);
+        for (int i = 0; i < TOGETHER; ++i) as.put(out + (vector + i) * LANES, drawn[i]);
+      }
     }
   }
 }

@@ -18,7 +18,7 @@ from initium import init
 from initium._errors import InitiumError
 
 ROOT = Path(__file__).parents[1]
-NEW = {"identity_", "lecun_normal_", "lecun_uniform_", "variance_scaling_"}
+NEW = {"identity_", "lecun_normal_", "lecun_uniform_", "variance_scaling_", "bilinear_", "delta_orthogonal_", "icnr_", "siren_"}
 LEGACY = [name for name in torch.nn.init.__all__ if name + "_" in torch.nn.init.__all__]
 RANDOM = {
     "uniform_": (),

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ._capture_build import build as build
     from ._declare import declare as declare
     from ._declare import declaring as declaring
+    from ._diff import Diff as Diff
+    from ._diff import diff as diff
     from ._errors import InitiumError as InitiumError
     from ._fans import Layout as Layout
     from ._layouts import module as module
@@ -22,10 +24,18 @@ if TYPE_CHECKING:
     from ._recipe import named as named
     from ._recipe import recipe as recipe
     from ._rules import Rule as Rule
+    from ._stats import Stats as Stats
+    from ._stats import stats as stats
+    from .initializers import ICNR as ICNR
+    from .initializers import Bilinear as Bilinear
+    from .initializers import Chrono as Chrono
     from .initializers import ClassDefault as ClassDefault
+    from .initializers import ComplexRayleigh as ComplexRayleigh
     from .initializers import Constant as Constant
+    from .initializers import DeltaOrthogonal as DeltaOrthogonal
     from .initializers import Dirac as Dirac
     from .initializers import Eye as Eye
+    from .initializers import Hadamard as Hadamard
     from .initializers import Initializer as Initializer
     from .initializers import KaimingNormal as KaimingNormal
     from .initializers import KaimingUniform as KaimingUniform
@@ -35,7 +45,11 @@ if TYPE_CHECKING:
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
+    from .initializers import Parts as Parts
+    from .initializers import PriorBias as PriorBias
+    from .initializers import RandomWalk as RandomWalk
     from .initializers import Reset as Reset
+    from .initializers import Siren as Siren
     from .initializers import Sparse as Sparse
     from .initializers import TruncNormal as TruncNormal
     from .initializers import Uniform as Uniform
@@ -53,6 +67,7 @@ _HOMES = {
     "_capture": ["capture"],
     "_capture_build": ["build"],
     "_declare": ["declare", "declaring"],
+    "_diff": ["Diff", "diff"],
     "_errors": ["InitiumError"],
     "_fans": ["Layout"],
     "_layouts": ["module"],
@@ -60,11 +75,13 @@ _HOMES = {
     "_planner": ["plan"],
     "_recipe": ["Recipe", "named", "recipe"],
     "_rules": ["Rule"],
+    "_stats": ["Stats", "stats"],
     "init": [],
     "initializers": [
-        *("ClassDefault", "Constant", "Dirac", "Eye", "Initializer", "KaimingNormal", "KaimingUniform", "Keep"),
-        *("LecunNormal", "LecunUniform", "Normal", "Ones", "Orthogonal", "Reset", "Sparse", "TruncNormal", "Uniform"),
-        *("Values", "VarianceScaling", "XavierNormal", "XavierUniform", "Zeros"),
+        *("Bilinear", "Chrono", "ClassDefault", "ComplexRayleigh", "Constant", "DeltaOrthogonal", "Dirac", "Eye"),
+        *("Hadamard", "ICNR", "Initializer", "KaimingNormal", "KaimingUniform", "Keep", "LecunNormal"),
+        *("LecunUniform", "Normal", "Ones", "Orthogonal", "Parts", "PriorBias", "RandomWalk", "Reset", "Siren"),
+        *("Sparse", "TruncNormal", "Uniform", "Values", "VarianceScaling", "XavierNormal", "XavierUniform", "Zeros"),
     ],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -17,6 +17,7 @@ from ._programs import Program
 
 aten = torch.ops.aten
 NOTHING = Nothing()
+SMALL = 1 << 16  # bytes up to which a constant is written at once, as it is likely to be read
 
 
 def _handles(*names: str) -> Callable[[Handler], Handler]:
@@ -86,7 +87,7 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
         numel = 1
         for extent in size:
             numel *= extent
-        small = numel * 8 < LARGE
+        small = numel * 8 < SMALL
     if small:
         tensor = func(*args, **kwargs)
     else:
@@ -145,7 +146,7 @@ def _fill_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
         mode.known(tensor, site)
         return tensor  # type: ignore[no-any-return]
     mode.write(tensor, Fill(value), site)
-    if whole and not tensor.is_meta and tensor.untyped_storage().nbytes() < LARGE >> 8:
+    if whole and not tensor.is_meta and tensor.untyped_storage().nbytes() < SMALL:
         func(*args, **kwargs)
         record.fresh = True
     return tensor  # type: ignore[no-any-return]

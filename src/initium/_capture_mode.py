@@ -104,8 +104,10 @@ class Recorder(TorchDispatchMode):
         record, view = self._recorded(tensor), View.of(tensor)
         under = None if covers(tensor) else record.state if record.state is not None else _snapshot(tensor)
         self._overridden(record, under)
-        if under is not None and under.undefined and is_covered(under, view, tensor):
-            under = filled_below(under)
+        if under is not None and under.undefined:
+            total = tensor.untyped_storage().nbytes() // tensor.element_size()
+            if is_covered(under, view, total):
+                under = filled_below(under)
         record.state, record.fresh, record.site = State(under, view, what), False, site
 
     def _overridden(self, record: Record, under: State | None) -> None:
@@ -410,16 +412,17 @@ def covers(tensor: Tensor) -> bool:
     return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
 
 
-def is_covered(under: State, view: View, tensor: Tensor) -> bool:
-    """Whether the writes above blank memory, with one more, leave nothing of it to be seen."""
+def is_covered(under: State, view: View, total: int) -> bool:
+    """Whether the writes above blank memory, with one more, leave nothing of it to be seen. Looks each time a total is full."""
+    if (under.written + view.numel) // total == under.written // total or total > _MASKED:
+        return False
     lowest, *above = under.writes()
     if not isinstance(lowest.what, Nothing) or any(write.what_undefined for write in above):
         return False
     views = [*(write.view for write in above), view]
-    total = tensor.untyped_storage().nbytes() // tensor.element_size()
-    if sum(one.numel for one in views) < total or any(one.dtype != view.dtype for one in views) or total > _MASKED:
+    if any(one.dtype != view.dtype for one in views):
         return False
-    mask = torch.zeros(total, dtype=torch.bool)
+    mask = torch.zeros(total, dtype=torch.bool, device="cpu")
     for one in views:
         mask.as_strided(one.shape, one.stride, one.offset).fill_(True)
     return bool(mask.all())

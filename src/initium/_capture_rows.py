@@ -104,7 +104,7 @@ class Captured:
         else:
             held = self._held(slot, prefix)
             assert held is not None
-            program, said = self._from_record(held, name)
+            program, said = self._from_record(held, name, record, slot.tensor)
         kind, related = _kind(program, name)
         source, overridden = _told(record)
         rule = "" if kind == "undefined" else "the constructor's own"
@@ -117,10 +117,10 @@ class Captured:
         )
         return Row(name, slot.key, decision, related, slot.is_buffer)
 
-    def _from_record(self, held: Held, name: str) -> tuple[Program, Initializer | None]:
+    def _from_record(self, held: Held, name: str, record: Record, tensor: Tensor) -> tuple[Program, Initializer | None]:
         state = held.state
         what = state.what
-        program = self._program(held)
+        program = self._program(held, record, tensor)
         if held.name != name and isinstance(program, (laws.Law, Made, Blocks)) and is_random(program):
             program = Renamed(held.name, program)
         said: Initializer | None = None
@@ -136,20 +136,19 @@ class Captured:
             said = Recorded("computed", (("by", _operations(program)),))
         return program, said
 
-    def _program(self, held: Held) -> Program:
+    def _program(self, held: Held, record: Record, tensor: Tensor) -> Program:
         state = held.state
-        if state.random:
-            return self._translator.tensor(held)
         if state.under is None and isinstance(state.what, Fill):
             return laws.Constant(state.what.value)
-        record = next(one for one in self.recorder.records.values() if one.state is state)
-        storage = _storage(record)
-        assert storage is not None
+        if state.random or tensor.is_meta:
+            return self._translator.tensor(held)
         if not record.fresh:
-            self.recorder.fill(record, storage)
-        view = held.view
-        values = torch.empty(0, dtype=view.dtype).set_(storage, view.offset, view.shape, view.stride).clone()
-        return _constant_or_given(values)
+            if tensor.numel() > _COMPARED:  # constants in boxes, perhaps: then nothing of that size is touched
+                program = self._translator.tensor(held)
+                if not isinstance(program, Computed):
+                    return program
+            self.recorder.fill(record, tensor.untyped_storage())
+        return _constant_or_given(tensor.detach().clone())
 
     def _notes(self) -> tuple[str, ...]:
         recorder = self.recorder

@@ -143,13 +143,15 @@ What = Drawn | Fill | Known | Nothing | Result | Read
 class State:
     """The content of a storage after one write."""
 
-    __slots__ = ("random", "undefined", "under", "view", "what", "what_undefined")
+    __slots__ = ("random", "undefined", "under", "view", "what", "what_undefined", "written")
 
     def __init__(self, under: State | None, view: View, what: What) -> None:
         self.under, self.view, self.what = under, view, what
         random, undefined = _taint(what)
         # whether draws, and whether unfilled memory, had a part in it
         self.what_undefined = undefined
+        # elements written above the lowest write, counted as often as they were written
+        self.written: int = 0 if under is None else under.written + view.numel
         self.random: bool = random or (under is not None and under.random)
         self.undefined: bool = undefined or (under is not None and under.undefined)
 

@@ -21,8 +21,8 @@ from ._execute import Batch
 from ._files import atomic_file, check_target, memory_of, sentence
 from ._forms import dtype_name
 from ._plan import Plan, Row
-from ._programs import Blocks, Made, Program
-from ._serialize import is_persistent, plan_digest
+from ._programs import Blocks, Computed, Made, Program, Renamed
+from ._serialize import plan_digest, stored_rows
 from ._stream import STREAM_VERSION
 
 CHUNK = 1 << 24  # bytes drawn at once: large enough for the backend, small enough for the cache of pages
@@ -103,7 +103,7 @@ def write_plan(
 
     Example:
         >>> plan = initium.plan(nn.Linear(3, 2), "he", seed=0)
-        >>> plan.write("linear.safetensors", dtype="bfloat16").name  # doctest: +SKIP
+        >>> write_plan(plan, "linear.safetensors", dtype="bfloat16").name  # doctest: +SKIP
         'linear.safetensors'
     """
     target, chosen = _target(Path(path)), checked_dtype(dtype)
@@ -163,12 +163,7 @@ def laid_out(plan: Plan, dtype: torch.dtype | None, values_from: nn.Module | Non
     Without a model the plan says which keys there are; with one its state_dict does, and what the plan does not know is copied.
     """
     state = None if values_from is None else _state(values_from)
-    computed = {row.related for row in plan.rows() if row.decision.kind == "derived"}
-    rows = [
-        row
-        for row in plan.rows()
-        if (row.key in state if state is not None else is_persistent(row) and row.name not in computed)
-    ]
+    rows = stored_rows(plan) if state is None else [row for row in plan.rows() if row.key in state]
     sources = {row.name: plan.row(row.related) if row.decision.kind == "tied" and row.related else row for row in rows}
     copied = copied_values(plan, list(sources.values()), values_from)
     pieces = []
@@ -287,4 +282,8 @@ def _drawn(piece: Piece, plan: Plan) -> Iterator[Tensor]:
 
 def made_whole(program: Program) -> bool:
     """Whether a part of it costs as much as all of it."""
-    return isinstance(program, Made) or (isinstance(program, Blocks) and any(made_whole(part) for _, part in program.parts))
+    if isinstance(program, Renamed):
+        return made_whole(program.program)
+    if isinstance(program, Blocks):
+        return any(made_whole(part) for _, part in program.parts)
+    return isinstance(program, (Made, Computed))

@@ -70,6 +70,10 @@ def _argument_form(value: object, what: str) -> Form:
         return value
     if isinstance(value, (int, float, complex)):
         return number_form(value)
+    if isinstance(value, Initializer):  # one within another: ICNR's, a part's
+        return initializer_form(value)
+    if isinstance(value, laws.Law):  # of what a captured constructor called
+        return {"law": program_form(value)}
     raise ArgumentError(f"{what} is a {type(value).__name__}, which cannot be written as text")
 
 
@@ -137,7 +141,10 @@ def _argument_of(form: Form, at: Path) -> object:
     if isinstance(form, list):
         return tuple(_argument_of(item, (*at, i)) for i, item in enumerate(form))
     if isinstance(form, Mapping):
-        return number_of(form, at)
+        if set(form) == {"law"}:
+            return program_of(form["law"], (*at, "law"))
+        nested = len(form) == 1 and next(iter(form)) in Initializer._registry
+        return initializer_of(form, at) if nested else number_of(form, at)
     number = parsed_number(form) if isinstance(form, str) else None
     return form if number is None else number
 
@@ -199,6 +206,8 @@ def program_of(form: Form, at: Path = (), lookup: Lookup | None = None) -> Progr
         return reader(body, here, lookup)
     except InitiumError as error:
         raise Malformed(str(error), here) from None
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:  # a hand-edited form of any shape
+        raise Malformed(f"this is no {kind} program: {error}", here) from None
 
 
 def _law_reader(cls: Callable[..., laws.Law], *names: str) -> Callable[[Form, Path, Lookup | None], Program]:

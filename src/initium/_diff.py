@@ -18,8 +18,8 @@ from ._compare import compared, drawn_part, runs
 from ._errors import ArgumentError, ArgumentTypeError
 from ._forms import dtype_name, number_form
 from ._plan import Plan, Row
-from ._serialize import is_persistent
-from ._table import columns, law_text, number, shape_text, terminal_width
+from ._serialize import stored_rows
+from ._table import columns, law_text, number, shape_text, terminal_width, wrapped
 from ._tensor_sources import Found, Tensors, tensors_of
 from ._tensors import why_not_drawable
 
@@ -55,6 +55,12 @@ class Diff:
         entries: the differences, in the order of a.
         tensors, elements: how many were compared.
         unchecked: tensors that both have and whose values nobody can draw again (kept, derived); they are no differences.
+
+    Example:
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> found = diff(plan(layer, "he", seed=0), plan(layer, "he", seed=1))
+        >>> found.same, [entry.what for entry in found]
+        (False, ['seed'])
     """
 
     a: str
@@ -99,14 +105,11 @@ class Diff:
             kept = [i for i in range(5) if any(row[i] for row in rows)]
             lines = columns([tuple(row[i] for i in kept) for row in (head, *rows)], width)
         counted = f"{self.tensors} tensors" + (f", {self.elements} elements" if self.elements else "")
-        lines.append(f"{len(self.entries)} differences in {counted}" if self.entries else f"the same: {counted}")
+        foot = [f"{len(self.entries)} differences in {counted}" if self.entries else f"the same: {counted}"]
         if self.unchecked:
-            lines.append(
-                f"{len(self.unchecked)} tensors are kept or derived, so nobody can draw them again: {self.unchecked[0]}, …"[
-                    :width
-                ]
-            )
-        return "\n".join(lines)
+            those = self.unchecked[0] + (", …" if len(self.unchecked) > 1 else "")
+            foot.append(f"{len(self.unchecked)} tensors are kept or derived, so nobody can draw them again: {those}")
+        return "\n".join([*lines, *wrapped(foot, width)])
 
     def __str__(self) -> str:
         return self.table()
@@ -236,7 +239,7 @@ class _Comparison:
     def plan_and_values(self, plan: Plan, found: Tensors, *, swap: bool) -> None:
         """``swap``: the plan is a, the values are b."""
         ours, theirs = ("only in a", "only in b") if swap else ("only in b", "only in a")
-        computed = {row.related for row in plan.rows() if row.decision.kind == "derived"}
+        stored = {row.name for row in stored_rows(plan)}
         met = set()
         for row in plan.rows():
             source = plan.row(row.related) if row.decision.kind == "tied" and row.related else row
@@ -244,7 +247,7 @@ class _Comparison:
             if one is not None:
                 met.add(one.key)
                 self._planned(plan, row, source, found, one, swap)
-            elif is_persistent(row) and row.name not in computed:
+            elif row.name in stored:
                 self._add(row.name, ours, _essence(source), swap=not swap)
         for one in found:
             if one.key not in met:

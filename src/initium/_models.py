@@ -65,11 +65,12 @@ def build_model(text: str, arguments: Mapping[str, Any] | None = None, *, seed: 
         >>> build_model("torch.nn:Linear", {"in_features": 3, "out_features": 2})
         Linear(in_features=3, out_features=2, bias=True)
     """
-    maker = _maker(text)
-    with torch.random.fork_rng(devices=[]), torch.device("meta") if meta else contextlib.nullcontext():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # before the import: a module may build its model as it is read
+        maker = _maker(text)
         try:
-            model = with_torchvision(lambda: maker(**(arguments or {})))
+            with torch.device("meta") if meta else contextlib.nullcontext():
+                model = with_torchvision(lambda: maker(**(arguments or {})))
         except InitiumError:
             raise
         except Exception as error:  # a constructor may raise anything

@@ -100,15 +100,40 @@ def is_persistent(row: Row) -> bool:
     return bool(getattr(row, "persistent", True))
 
 
+def stored_rows(plan: Plan) -> list[Row]:
+    """The rows that a state_dict has: no buffers that are not persistent, and of a computed weight the originals alone."""
+    computed = set()
+    for row in plan.rows():
+        if row.decision.kind == "derived" and row.related is not None and row.related in plan:
+            other = plan.row(
+                row.related
+            )  # a recipe draws the weight and derives its originals, a constructor the other way round
+            computed |= {weight.name for of, weight in ((row, other), (other, row)) if _is_original(of.key, weight.key)}
+    return [row for row in plan.rows() if is_persistent(row) and row.name not in computed]
+
+
+def _is_original(key: str, of: str) -> bool:
+    """Whether ``key`` is what the weight ``of`` is computed from, as torch names such tensors."""
+    owner, dot, local = of.rpartition(".")
+    return key.startswith(f"{owner}{dot}parametrizations.{local}.") or key in (f"{of}_g", f"{of}_v", f"{of}_orig")
+
+
 def plan_digest(plan: Plan) -> str:
     """A hash of what a plan draws: seed, stream version, names, shapes, dtypes and laws; not of where its rules stand."""
     state = hashlib.blake2b(digest_size=16, person=b"initium/plan")
     state.update(f"{VERSION} {STREAM_VERSION} {plan.seed}".encode())
     for row in plan.rows():
         d = row.decision
-        program = None if d.program is None else program_form(d.program)
+        program = None if d.program is None else _without_places(program_form(d.program))
         state.update(_text([row.name, row.key, list(d.shape), dtype_name(d.dtype), d.kind, row.related, program]).encode())
     return state.hexdigest()
+
+
+def _without_places(form: Form) -> Form:
+    """A program's form without the lines of code that its steps come from: those are of one machine."""
+    if isinstance(form, dict):
+        return {key: _without_places(value) for key, value in form.items() if key != "code"}
+    return [_without_places(item) for item in form] if isinstance(form, list) else form
 
 
 def save_plan(plan: Plan, path: Path, *, overwrite: bool = True) -> None:
@@ -151,6 +176,8 @@ def decode_plan(text: str, where: str, folder: Path | None = None) -> Plan:
     Raises:
         FileError: as ``load_plan``.
     """
+    from . import _capture_fold  # noqa: F401  (registers the initializer that captured plans show)
+
     try:
         document = json.loads(text, object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:

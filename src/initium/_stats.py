@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ._forms import dtype_name, number_form
 from ._plan import Entry, Plan
-from ._table import columns, number, shape_text, terminal_width
+from ._table import columns, number, shape_text, terminal_width, wrapped
 from ._tensor_sources import Found, chunks, tensors_of
 
 
@@ -53,6 +53,11 @@ class Stats(Mapping[str, TensorStats]):
     """A mapping from name to ``TensorStats``; printed, it is a table.
 
     Made by ``initium.stats``.
+
+    Example:
+        >>> found = stats(torch.nn.BatchNorm1d(3))
+        >>> found["running_var"].max, found.non_finite
+        (1.0, 0)
     """
 
     def __init__(self, label: str, tensors: list[TensorStats]) -> None:
@@ -103,10 +108,11 @@ class Stats(Mapping[str, TensorStats]):
         ]
         head = ("tensor", "shape", "dtype", "mean", "std", "std·√fan_in", "planned std", "min", "max", "not finite")
         kept = [i for i in range(len(head)) if i < 5 or any(row[i] for row in shown)]
-        lines = columns([tuple(row[i] for i in kept) for row in (head, *shown)], width or terminal_width())
+        width = width or terminal_width()
+        lines = columns([tuple(row[i] for i in kept) for row in (head, *shown)], width)
         bad = [one.name for one in self._tensors.values() if one.nan or one.inf]
         foot = [f"{self.non_finite} elements of {len(bad)} tensors are not finite, the first in {bad[0]}"] if bad else []
-        return "\n".join([*lines, *foot])
+        return "\n".join([*lines, *wrapped(foot, width)])
 
     def __str__(self) -> str:
         return self.table()

@@ -132,7 +132,9 @@ def law_text(program: Program) -> str:
 
 def _rule(row: Row) -> str:
     d = row.decision
-    text = f"buffer: {d.rule}" if row.is_buffer else d.rule
+    text = d.rule
+    if row.is_buffer:
+        text = "buffer: its class's own" if d.rule == _BY_CLASS else f"buffer: {d.rule}"
     if d.kind in ("tied", "derived"):
         text = ""
     if d.overridden:
@@ -184,7 +186,7 @@ def columns(table: Sequence[Sequence[str]], width: int) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     last, gaps = len(widths) - 1, 2 * (len(widths) - 1)
     wide = sorted(range(last + 1), key=lambda i: -widths[i])
-    for index, least in ((last, 16), (0, 24), (2, 16), (last, 6), (0, 12), *((i, 6) for i in wide)):
+    for index, least in ((last, 25), (0, 24), (2, 16), (last, 6), (0, 12), *((i, 6) for i in wide)):
         over = sum(widths) + gaps - width
         if over > 0 and index <= last:
             widths[index] = max(min(widths[index], least), widths[index] - over)

@@ -129,7 +129,7 @@ def _files_in(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
-        hint = f": {pickles[0].name} is a pickle, which can run code when it is read; save it as safetensors" if pickles else ""
+        hint = f"; {pickles[0].name} is a pickle, which can run code when it is read: save it as safetensors" if pickles else ""
         raise FileError(f"{folder} has no safetensors file{hint}")
     return files
 

@@ -27,6 +27,7 @@ from ._forms import Path as FormPath
 from ._patterns import compiled
 from ._recipe import Recipe
 from ._rules import Rule
+from ._structure import KNOWN_ROLES
 
 _TOP = ("name", "knobs", "roles", "rules")
 _CONDITIONS = ("where", "type", "role", "ndim", "shape", "dtype", "optional", "buffers", "rows", "gates")
@@ -143,7 +144,7 @@ def _recipe_of(document: Form, where: str, marks: Mapping[FormPath, yaml.Mark]) 
     roles = document.get("roles", {})
     if not isinstance(roles, dict):
         raise Malformed(f"roles is a mapping of globs to roles, not {said(roles)}", ("roles",))
-    said_roles = {_glob(glob, ("roles", glob)): _words(value, ("roles", glob)) for glob, value in roles.items()}
+    said_roles = {_glob(glob, ("roles", glob)): _roles(value, ("roles", glob)) for glob, value in roles.items()}
     numbers = {knob: number_of(value, ("knobs", knob)) for knob, value in knobs.items()}
     found = []
     for i, form in enumerate(rules):
@@ -222,6 +223,13 @@ def _words(form: Form, at: FormPath) -> tuple[str, ...]:
     return tuple(_word(item, at) for item in (form if isinstance(form, list) else [form]))
 
 
+def _roles(form: Form, at: FormPath) -> tuple[str, ...]:
+    for role in _words(form, at):
+        if role not in KNOWN_ROLES:
+            raise Malformed(f"no role is called {role!r}.{nearest(role, KNOWN_ROLES)} Known: {', '.join(KNOWN_ROLES)}", at)
+    return _words(form, at)
+
+
 def _whole(form: Form, at: FormPath) -> int:
     if isinstance(form, bool) or not isinstance(form, int):
         raise Malformed(f"{at[-1]} is a whole number, not {said(form)}", at)
@@ -258,7 +266,7 @@ def _rows(form: Form, at: FormPath) -> str:
 _READERS: dict[str, Any] = {
     "where": _glob,
     "type": _word,
-    "role": _words,
+    "role": _roles,
     "ndim": _wholes,
     "shape": _shape,
     "dtype": dtype_of,

@@ -38,16 +38,20 @@ from ._init_fans import (
     xavier_normal_,
     xavier_uniform_,
 )
+from ._init_special import bilinear_, delta_orthogonal_, icnr_, siren_
 from .initializers import Constant, CutNormal, Dirac, Eye, Normal, Orthogonal, Sparse, Uniform
 
 __all__ = [
+    "bilinear_",
     "calculate_gain",
     "constant",
     "constant_",
+    "delta_orthogonal_",
     "dirac",
     "dirac_",
     "eye",
     "eye_",
+    "icnr_",
     "identity_",
     "kaiming_normal",
     "kaiming_normal_",
@@ -60,6 +64,7 @@ __all__ = [
     "ones_",
     "orthogonal",
     "orthogonal_",
+    "siren_",
     "sparse",
     "sparse_",
     "trunc_normal_",

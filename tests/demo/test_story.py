@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 import initium
@@ -75,8 +74,6 @@ def test_the_file_holds_the_winners_weights(told: tuple[Story, str]) -> None:
     with torch.no_grad():
         right = (net(data.test_images).argmax(1) == data.test_labels).float().mean()
     assert abs(float(right) - story.winner.accuracy) < 0.01
-    with safe_open(story.file, "pt") as file:
-        assert file.metadata()["start"] == "he"
 
 
 def test_the_plan_is_the_winners_start(told: tuple[Story, str]) -> None:
@@ -101,7 +98,7 @@ def test_it_leaves_torchs_generator_and_threads_as_they_were(told: tuple[Story, 
 
 
 def test_a_missing_folder_is_refused_before_the_training(tmp_path: Path) -> None:
-    with pytest.raises(initium.InitiumError, match=r"the folder .* does not exist"):
+    with pytest.raises(initium.InitiumError, match="there is no folder"):
         run(tmp_path / "nowhere" / "weights.safetensors")
-    with pytest.raises(initium.InitiumError, match="is a folder: name a file in it"):
+    with pytest.raises(initium.InitiumError, match="is a folder: say the file's name"):
         run(tmp_path)

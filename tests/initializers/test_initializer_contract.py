@@ -22,11 +22,17 @@ from initium.initializers import Initializer, as_initializer, initializer_class
 
 SHAPE = (12, 10)
 CASES = {
+    "bilinear": {},
+    "chrono": None,  # for the packed biases of LSTM and GRU alone: test_chrono.py
     "class_default": None,  # resolved by the planner, not drawn
+    "complex_rayleigh": {"criterion": "he"},
     "constant": {"value": 0.5},
     "cut_normal": {"std": 0.3, "a": -0.2, "b": 0.5},
+    "delta_orthogonal": {"gain": 1.5},
     "dirac": {"groups": 2},
     "eye": {"gain": 2.0},
+    "hadamard": {},
+    "icnr": {"upscale_factor": 2},
     "kaiming_normal": {"nonlinearity": "silu"},
     "kaiming_uniform": {"a": math.sqrt(5)},
     "keep": None,
@@ -36,7 +42,10 @@ CASES = {
     "ones": {},
     "orthogonal": {"gain": 1.5},
     "parts": None,  # made by rules with rows= or gates=; tests/initializers/test_parts.py
+    "prior_bias": {"pi": 0.02},
+    "random_walk": {"activation": "linear"},
     "reset": None,
+    "siren": {"omega_0": 20.0},
     "sparse": {"sparsity": 0.4},
     "trunc_normal": {"std": 0.02},
     "uniform": {"a": -0.3, "b": 0.7},
@@ -46,6 +55,7 @@ CASES = {
     "xavier_uniform": {},
     "zeros": {},
 }
+CONVOLUTIONS = {"bilinear": (12, 12, 2), "delta_orthogonal": (12, 5, 3), "dirac": (12, 5, 2), "icnr": (12, 5, 3)}
 DRAWN = [name for name, arguments in CASES.items() if arguments is not None]
 KEYS = {tag: derive_key(5, "block.weight", tag) for tag in ("values", "places", "imaginary")}
 
@@ -55,7 +65,7 @@ def make(name: str) -> Initializer:
 
 
 def shape_of(name: str) -> tuple[int, ...]:
-    return (12, 5, 2) if name == "dirac" else SHAPE
+    return CONVOLUTIONS.get(name, SHAPE)
 
 
 def filled(name: str, out: torch.Tensor, region: Region | None = None) -> torch.Tensor:
@@ -133,7 +143,7 @@ def test_drawing_is_keyed_by_the_name_only_if_random(name):
 @pytest.mark.parametrize("name", [name for name in DRAWN if name != "values"])
 def test_moments_are_those_of_what_is_drawn(name):
     """Within five standard errors of 60 draws of 30,000 elements at most: a correct initializer fails one seed in a million."""
-    shape = (300, 100, 2) if name == "dirac" else (300, 100)
+    shape = (100, 100, 3) if name == "bilinear" else (300, 100, 2) if name in CONVOLUTIONS else (300, 100)
     initializer = make(name)
     program = initializer.program(shape, DENSE)
     torch.manual_seed(11)
@@ -143,7 +153,7 @@ def test_moments_are_those_of_what_is_drawn(name):
     assert float(drawn.std(correction=0)) == pytest.approx(program.std, rel=error * 2, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "dirac")])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name != "values" and name not in CONVOLUTIONS])
 def test_called_on_a_shape_it_makes_a_tensor(name):
     torch.manual_seed(0)
     made = make(name)(*SHAPE, dtype=torch.bfloat16)
@@ -154,7 +164,7 @@ def test_called_on_a_shape_it_makes_a_tensor(name):
     assert make(name)(3, 4, device="meta").is_meta
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "dirac", "eye", "sparse")])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "eye", "sparse", *CONVOLUTIONS)])
 def test_packed_weights_are_drawn_each_by_itself(name):
     packed = Layout(role="weight", blocks=(4, 8), block_names=("q", "kv"))
     alone = make(name).program((4, 10), DENSE)

@@ -16,8 +16,6 @@ import initium
 from initium import Normal, Orthogonal, Plan, Rule, TruncNormal, Uniform, XavierNormal
 from initium._fingerprint import Fingerprint, fingerprint
 
-VOCABULARY = 61  # odd, so that no mesh divides it
-
 # Every kind of program: laws, constants, blocks of a packed weight, something that is computed whole; buffers too.
 RULES = [
     Rule("**", 1, buffers=True, optional=True),
@@ -30,119 +28,6 @@ RULES = [
     Rule("re:.*(o_proj|out_proj|c_proj|fc2|head)\\.weight", Orthogonal(), ndim=2, optional=True),
 ]
 
-
-class TinyGPT(nn.Module):
-    """Packed attention, a tied head, and names as GPT-2 has them; no dependency."""
-
-    def __init__(self, width: int = 24, depth: int = 2) -> None:
-        super().__init__()
-        self.wte = nn.Embedding(VOCABULARY, width)
-        self.h = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "ln": nn.LayerNorm(width),
-                    "attn": nn.MultiheadAttention(width, 3),
-                    "mlp": nn.Linear(width, 4 * width),
-                    "c_proj": nn.Linear(4 * width, width),
-                }
-            )
-            for _ in range(depth)
-        )
-        self.lm_head = nn.Linear(width, VOCABULARY, bias=False)
-        self.lm_head.weight = self.wte.weight
-
-
-class TinyMamba(nn.Module):
-    """A state-space block: bare parameters, a depthwise convolution, computed constants."""
-
-    def __init__(self, width: int = 14, state: int = 5) -> None:
-        super().__init__()
-        self.in_proj = nn.Linear(width, 4 * width, bias=False)
-        self.conv1d = nn.Conv1d(2 * width, 2 * width, 4, groups=2 * width)
-        self.x_proj = nn.Linear(2 * width, 3 + 2 * state, bias=False)
-        self.dt_proj = nn.Linear(3, 2 * width)
-        self.A_log = nn.Parameter(torch.log(torch.arange(1.0, state + 1)).repeat(2 * width, 1))
-        self.D = nn.Parameter(torch.ones(2 * width))
-        self.out_proj = nn.Linear(2 * width, width, bias=False)
-
-
-class Experts(nn.Module):
-    """Stacked experts: a 3-D weight each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = nn.Linear(12, 6, bias=False)
-        self.w1 = nn.Parameter(torch.zeros(6, 12, 20))
-        self.w2 = nn.Parameter(torch.zeros(6, 20, 12))
-
-
-def mlp() -> nn.Module:
-    return nn.Sequential(nn.Linear(37, 50), nn.BatchNorm1d(50), nn.Linear(50, 29), nn.PReLU(), nn.Linear(29, 7))
-
-
-def lstm() -> nn.Module:
-    return nn.ModuleDict({"rnn": nn.LSTM(10, 13, 2, bidirectional=True), "head": nn.Linear(26, 3)})
-
-
-def _transformers(config: str, **sizes: int) -> nn.Module:
-    import transformers
-
-    cls = getattr(transformers, config)
-    return (
-        transformers.AutoModelForSeq2SeqLM.from_config(cls(**sizes))
-        if config == "T5Config"
-        else transformers.AutoModelForCausalLM.from_config(cls(**sizes))
-    )
-
-
-def vit() -> nn.Module:
-    from torchvision.models import VisionTransformer
-
-    return VisionTransformer(image_size=32, patch_size=16, num_layers=2, num_heads=2, hidden_dim=24, mlp_dim=50, num_classes=7)
-
-
-def convnext() -> nn.Module:
-    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
-
-    return ConvNeXt([CNBlockConfig(12, 20, 1), CNBlockConfig(20, None, 1)], num_classes=7)
-
-
-def resnet() -> nn.Module:
-    from torchvision.models import ResNet
-    from torchvision.models.resnet import BasicBlock
-
-    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=7)
-
-
-_LLM = {
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "intermediate_size": 50,
-    "vocab_size": VOCABULARY,
-}
-OWN: dict[str, Callable[[], nn.Module]] = {
-    "mlp": mlp,
-    "lstm": lstm,
-    "gpt-tied": TinyGPT,
-    "mamba-like": TinyMamba,
-    "experts": Experts,
-}
-ZOO: dict[str, Callable[[], nn.Module]] = {
-    "llama": functools.partial(_transformers, "LlamaConfig", **_LLM),
-    "gpt2": functools.partial(
-        _transformers, "GPT2Config", n_embd=24, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=32
-    ),
-    "mixtral": functools.partial(_transformers, "MixtralConfig", **_LLM, num_local_experts=3),
-    "t5": functools.partial(
-        _transformers, "T5Config", d_model=24, d_kv=8, d_ff=50, num_layers=2, num_heads=3, vocab_size=VOCABULARY
-    ),
-    "vit": vit,
-    "convnext": convnext,
-    "resnet": resnet,
-}
-MODELS = {**OWN, **ZOO}
 
 _LOCALLY = {"src_data_rank": None} if "src_data_rank" in inspect.signature(distribute_tensor).parameters else {}
 Parallelise = Callable[[nn.Module, DeviceMesh], None]
@@ -178,7 +63,7 @@ def fsdp(model: nn.Module, mesh: DeviceMesh, last: bool = False) -> None:
     def placement(parameter: nn.Parameter) -> Shard | None:
         return Shard(parameter.dim() - 1) if parameter.dim() > 1 and parameter.shape[-1] % mesh.size() == 0 else None
 
-    for module in model.modules():
+    for module in reversed(list(model.modules())):  # the innermost first
         if isinstance(module, nn.ModuleList):
             for block in module:
                 fully_shard(block, mesh=mesh, shard_placement_fn=placement if last else None)

@@ -65,7 +65,7 @@ class Commands(click.Group):
             sys.exit(3)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group("initium", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, package_name="initium", prog_name="initium")
 def main() -> None:
     """Weight initialisation for PyTorch: see what every parameter gets, write it, measure it, compare it.

@@ -33,6 +33,7 @@ def command(
     from .._checkpoint import check_output, checked_dtype, count_bytes, write_plan
     from .._errors import ArgumentError
     from .._plan import Plan
+    from .._serialize import plan_digest
 
     checked_dtype(dtype)  # before a large model is built
     check_output(output, overwrite=force)
@@ -46,7 +47,7 @@ def command(
         plan = planned(values_from, recipe, seed)
     with _bar() as progress:
         path = write_plan(plan, output, dtype=dtype, values_from=values_from, overwrite=force, progress=progress)
-    click.echo(f"{path}: {count_bytes(path.stat().st_size)}, seed {plan.seed}, plan {plan.digest()}")
+    click.echo(f"{path}: {count_bytes(path.stat().st_size)}, seed {plan.seed}, plan {plan_digest(plan)}")
 
 
 @contextmanager

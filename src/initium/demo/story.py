@@ -14,9 +14,12 @@ from rich.rule import Rule as Line
 from rich.table import Table
 from torch import Tensor
 
-from .._errors import ArgumentError
+from .._files import check_target
 from .._plan import Plan
 from .._planner import plan
+from .._recipe import Recipe
+from .._rules import Rule
+from ..initializers import Keep
 from .digits import digits
 from .network import PlainNet
 from .starts import SEED, STARTS
@@ -55,9 +58,10 @@ def run(save: str | Path | None = None, *, console: Console | None = None) -> St
         console: where to print; None for the standard output.
 
     Raises:
-        ArgumentError: the file's folder does not exist.
+        FileError: the file's folder does not exist, or it is a folder itself.
     """
-    file = _checked(Path(save or FILE))
+    file = Path(save or FILE)
+    check_target(file, overwrite=True)  # before anything is trained
     began = perf_counter()
     console = console or Console(highlight=False)
     with torch.random.fork_rng(devices=[]):
@@ -70,15 +74,6 @@ def run(save: str | Path | None = None, *, console: Console | None = None) -> St
     story.seconds = perf_counter() - began
     console.print(f"\n{story.seconds:.0f} seconds in all.")
     return story
-
-
-def _checked(file: Path) -> Path:
-    """The file to save to, refused before anything is trained."""
-    if not file.parent.is_dir():
-        raise ArgumentError(f"the folder {file.parent} does not exist: make it, or save the demo's weights elsewhere")
-    if file.is_dir():
-        raise ArgumentError(f"{file} is a folder: name a file in it, such as {file / FILE}")
-    return file
 
 
 def _chapter(console: Console, title: str) -> None:
@@ -198,13 +193,10 @@ def _plan_of_the_winner(console: Console, story: Story) -> None:
 
 
 def _write(console: Console, story: Story) -> None:
-    from safetensors.torch import save_file
-
     _chapter(console, "4. Its weights")
     winner = story.winner
-    state = {name: tensor.contiguous() for name, tensor in winner.net.state_dict().items()}
-    said = {"start": winner.name, "seed": str(SEED), "test accuracy": f"{winner.accuracy:.4f}"}
-    save_file(state, story.file, metadata=said)
+    as_trained = plan(winner.net, Recipe([Rule("**", Keep())]), seed=SEED)
+    as_trained.write(story.file, values_from=winner.net, overwrite=True)
     _say(console, f"The trained weights of “{winner.name}” ({winner.accuracy:.1%}) are in")
     _show(console, f"  {story.file}")
     _say(console, "Its initial weights need no file. One line draws them again, bit for bit, on any machine:")

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from ._base import Initializer, as_initializer, initializer_class
+from .bilinear import Bilinear
+from .chrono import Chrono
+from .complex_rayleigh import ComplexRayleigh
 from .constant import Constant, Ones, Zeros
 from .cut_normal import CutNormal
+from .delta_orthogonal import DeltaOrthogonal
 from .dirac import Dirac
 from .eye import Eye
+from .hadamard import Hadamard
+from .icnr import ICNR
 from .keep import ClassDefault, Keep, Reset
 from .normal import Normal
 from .orthogonal import Orthogonal
 from .parts import Parts
+from .prior_bias import PriorBias
+from .random_walk import RandomWalk
+from .siren import Siren
 from .sparse import Sparse
 from .trunc_normal import TruncNormal
 from .uniform import Uniform
@@ -26,11 +35,17 @@ from .variance_scaling import (
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
+    "Chrono",
     "ClassDefault",
+    "ComplexRayleigh",
     "Constant",
     "CutNormal",
+    "DeltaOrthogonal",
     "Dirac",
     "Eye",
+    "Hadamard",
     "Initializer",
     "KaimingNormal",
     "KaimingUniform",
@@ -41,7 +56,10 @@ __all__ = [
     "Ones",
     "Orthogonal",
     "Parts",
+    "PriorBias",
+    "RandomWalk",
     "Reset",
+    "Siren",
     "Sparse",
     "TruncNormal",
     "Uniform",

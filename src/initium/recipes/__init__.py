@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import general, torch_defaults, tutorial
+from . import general, recurrent, residual, self_normalizing, signal, torch_defaults, transformers_depth, tutorial
 
-__all__ = ["general", "torch_defaults", "tutorial"]
+__all__ = ["general", "recurrent", "residual", "self_normalizing", "signal", "torch_defaults", "transformers_depth", "tutorial"]

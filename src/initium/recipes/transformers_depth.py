@@ -1,0 +1,134 @@
+"""Transformers whose start depends on depth: DeepNorm, T-Fixup, small and Wang, GPT-2's and torchtitan's residual scale."""
+
+from __future__ import annotations
+
+from .._errors import ArgumentError, nearest
+from .._recipe import Recipe, named
+from .._rules import Rule
+from ..initializers import Normal, XavierNormal, XavierUniform
+from ._over import DECODER, ENCODER, over
+from .general import general
+
+KINDS = ("one stack", "encoder-decoder")
+_SCALED = ("value", "output", "gate", "up", "down")
+
+
+def _checked(kind: str) -> bool:
+    if kind not in KINDS:
+        raise ArgumentError(f"kind {kind!r} not supported.{nearest(str(kind), KINDS)} Please use one of {', '.join(KINDS)}")
+    return kind == "encoder-decoder"
+
+
+def _scaled(where: str | None, gain: str, initializer: type[XavierNormal]) -> list[Rule]:
+    """Value, output and feed-forward weights by a gain; query and key by 1, also where all three are packed in one tensor."""
+    return [
+        Rule(where, initializer(gain), role=_SCALED),
+        Rule(where, initializer(), role=("query", "key"), optional=True),
+        Rule(where, initializer(gain), role="value", gates="v", optional=True),
+    ]
+
+
+@named("deepnorm")
+def deepnorm(kind: str = "one stack") -> Recipe:
+    """Xavier with a gain β < 1 on v, out and feed-forward weights; use for post-norm transformers with LN(α x + f(x)), to 1,000 layers.
+
+    One stack of N layers: α = (2N)^¼, β = (8N)^−¼. Encoder of N with decoder of M: α = .81 (N⁴ M)^(1/16) and β = .87 (N⁴ M)^(−1/16) in the
+    encoder, α = (3M)^¼ and β = (12M)^−¼ in the decoder. q and k have gain 1. The α is the model's: this recipe cannot set it.
+
+    Args:
+        kind: ``"one stack"`` or ``"encoder-decoder"``.
+
+    Source: Wang et al. 2022 (2203.00555), figure 2 and table 1. torchscale differs: it divides by X / 1.15, which is not × .87, and q, k, v
+    start from a gain of 1 / √2 there, so its v has β / √2.
+    """
+    if _checked(kind):
+        return over(
+            general(XavierNormal()),
+            *_scaled(ENCODER, "0.87 * (encoder_depth ** 4 * decoder_depth) ** (-1 / 16)", XavierNormal),
+            *_scaled(DECODER, "(12 * decoder_depth) ** (-1 / 4)", XavierNormal),
+        )
+    return over(general(XavierNormal()), *_scaled(None, "(8 * depth) ** (-1 / 4)", XavierNormal))
+
+
+@named("t-fixup")
+def t_fixup(kind: str = "encoder-decoder") -> Recipe:
+    """Transformers without layer norm and without warm-up: Xavier, with small v, out, feed-forward and embeddings.
+
+    Encoder of N layers: v, out, fc1, fc2 × .67 N^−¼; decoder of M (self and cross attention): × (9M)^−¼; embeddings
+    N(0, d^−1) × (9N)^−¼ (that is std d^−½ (9N)^−¼). With one stack, the decoder's rule holds for all, N = M = its depth.
+
+    Args:
+        kind: ``"encoder-decoder"`` or ``"one stack"`` (decoder only).
+
+    Source: Huang et al. 2020 (ICML) and layer6ai-labs/T-Fixup. Trap: fairseq starts v from a gain of 1 / √2, so their code multiplies it by
+    √2 first; here the gain is said, and that cancels. The model must leave out its layer norms; the factor √d on embeddings stays.
+    """
+    general_rules = general(XavierUniform())
+    if _checked(kind):
+        return over(
+            general_rules,
+            Rule(role="embedding", initializer=Normal("fan_out ** (-1 / 2) * (9 * encoder_depth) ** (-1 / 4)"), optional=True),
+            *_scaled(ENCODER, "0.67 * encoder_depth ** (-1 / 4)", XavierUniform),
+            *_scaled(DECODER, "(9 * decoder_depth) ** (-1 / 4)", XavierUniform),
+        )
+    return over(
+        general_rules,
+        Rule(role="embedding", initializer=Normal("fan_out ** (-1 / 2) * (9 * depth) ** (-1 / 4)"), optional=True),
+        *_scaled(None, "(9 * depth) ** (-1 / 4)", XavierUniform),
+    )
+
+
+def _everywhere(std: float | str, *rules: Rule, **knobs: float | None) -> Recipe:
+    return over(general(Normal(std)), Rule(role="embedding", initializer=Normal(std), optional=True), *rules, **knobs)
+
+
+@named("small")
+def small(width: float | None = None) -> Recipe:
+    """Weights and embeddings N(0, 2 / (5 d)), d the model's width; use for transformers without warm-up, with a later layer norm.
+
+    Args:
+        width: d; None reads it from the config or the embedding.
+
+    Source: Nguyen & Salazar 2019 (1910.05895); GPT-NeoX ``small_init``.
+    """
+    return _everywhere("sqrt(2 / (5 * width))", width=width)
+
+
+@named("wang", "gpt-j")
+def wang(width: float | None = None, depth: float | None = None) -> Recipe:
+    """Small init, and std 2 / (L √d) on the weights that end residual branches: GPT-J's and GPT-NeoX's choice for deep language models.
+
+    Args:
+        width: d; None reads it from the config or the embedding.
+        depth: L; None reads it from the model.
+
+    Source: Wang & Komatsuzaki 2021 (GPT-J); GPT-NeoX ``wang_init``, used there for attention and MLP outputs.
+    """
+    ends = Rule(role="residual_out", initializer=Normal("2 / (depth * sqrt(width))"))
+    return _everywhere("sqrt(2 / (5 * width))", ends, width=width, depth=depth)
+
+
+@named("gpt2-residual")
+def gpt2_residual(std: float = 0.02, depth: float | None = None) -> Recipe:
+    """Weights and embeddings N(0, std²), ends of residual branches std / √(2 L): keeps the stream's variance flat in pre-norm models.
+
+    Args:
+        std: everywhere else.
+        depth: L, the number of layers with two branches each; None reads it from the model.
+
+    Source: Radford et al. 2019, section 2.3. The ends are found by role and full name: transformers once matched a name that never
+    occurred, and scaled nothing.
+    """
+    return _everywhere(std, Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * depth)")), depth=depth)
+
+
+@named("depth-scaled")
+def depth_scaled(std: float = 0.02) -> Recipe:
+    """Weights and embeddings N(0, std²), ends of residual branches std / √(2 (l + 1)), l the layer's index from 0: later layers start smaller.
+
+    Args:
+        std: everywhere else, and of the ends before the factor.
+
+    Source: torchtitan's llama3 (depth_init) and OLMo's mitchell, both with l + 1. Counting by the depth L instead is ``gpt2-residual``.
+    """
+    return _everywhere(std, Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * (layer + 1))")))
