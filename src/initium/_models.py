@@ -68,6 +68,7 @@ def build_model(text: str, arguments: Mapping[str, Any] | None = None, *, seed: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # before the import: a module may build its model as it is read
         maker = _maker(text)
+        torch.manual_seed(seed)  # and again, so that what it built there does not matter
         try:
             with torch.device("meta") if meta else contextlib.nullcontext():
                 model = with_torchvision(lambda: maker(**(arguments or {})))
