@@ -20,7 +20,7 @@ import initium
 from initium import Normal, Recipe, Rule, Values, _checkpoint
 from initium._checkpoint import checked_dtype, count_bytes, header, laid_out, write_plan
 from initium._errors import ArgumentError, FileError, PlanError, WriteError
-from initium._serialize import plan_digest
+from initium._text.plans import plan_digest
 
 
 class Net(nn.Module):

@@ -7,7 +7,7 @@ from torch import nn
 
 from initium._errors import ArgumentError
 from initium._fans import BARE, DENSE, EMBEDDING, TRANSPOSED, Layout
-from initium._layouts import layouts_of
+from initium._layouts.registry import layouts_of
 
 
 def fans(m: nn.Module, name: str = "weight") -> list[tuple[int, int]]:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import init as init
     from ._apply import initialize as initialize
-    from ._capture import capture as capture
-    from ._capture_build import build as build
+    from ._capture.build import build as build
+    from ._capture.run import capture as capture
     from ._declare import declare as declare
     from ._declare import declaring as declaring
-    from ._diff import Diff as Diff
-    from ._diff import diff as diff
     from ._errors import InitiumError as InitiumError
     from ._fans import Layout as Layout
-    from ._layouts import module as module
+    from ._layouts.registry import module as module
+    from ._measure.diff import Diff as Diff
+    from ._measure.diff import diff as diff
+    from ._measure.stats import Stats as Stats
+    from ._measure.stats import stats as stats
     from ._plan import Entry as Entry
     from ._plan import Plan as Plan
     from ._planner import plan as plan
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from ._recipe import named as named
     from ._recipe import recipe as recipe
     from ._rules import Rule as Rule
-    from ._stats import Stats as Stats
-    from ._stats import stats as stats
     from .initializers import ICNR as ICNR
     from .initializers import Bilinear as Bilinear
     from .initializers import Chrono as Chrono
@@ -64,18 +64,18 @@ __version__ = "0.1.0"
 # name -> the module it lives in; loaded when asked for, so that `import initium` is cheap
 _HOMES = {
     "_apply": ["initialize"],
-    "_capture": ["capture"],
-    "_capture_build": ["build"],
+    "_capture.run": ["capture"],
+    "_capture.build": ["build"],
     "_declare": ["declare", "declaring"],
-    "_diff": ["Diff", "diff"],
+    "_measure.diff": ["Diff", "diff"],
     "_errors": ["InitiumError"],
     "_fans": ["Layout"],
-    "_layouts": ["module"],
+    "_layouts.registry": ["module"],
     "_plan": ["Entry", "Plan"],
     "_planner": ["plan"],
     "_recipe": ["Recipe", "named", "recipe"],
     "_rules": ["Rule"],
-    "_stats": ["Stats", "stats"],
+    "_measure.stats": ["Stats", "stats"],
     "init": [],
     "initializers": [
         *("Bilinear", "Chrono", "ClassDefault", "ComplexRayleigh", "Constant", "DeltaOrthogonal", "Dirac", "Eye"),

@@ -16,7 +16,7 @@ from ._plan import Plan, Row, redecided
 from ._planner import decide, seed_or_drawn
 from ._recipe import Recipe, recipe
 from ._rules import Rule
-from ._sharded import located, needs_whole, reshard, why_not_located
+from ._sharded.placed import located, needs_whole, reshard, why_not_located
 from ._tensors import why_not_writable
 
 Only = str | Iterable[str] | None

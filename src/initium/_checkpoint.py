@@ -19,11 +19,11 @@ from ._copied import copied_values
 from ._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._files import atomic_file, check_target, memory_of, sentence
-from ._forms import dtype_name
 from ._plan import Plan, Row
 from ._programs import Blocks, Computed, Made, Program, Renamed
-from ._serialize import plan_digest, stored_rows
 from ._stream import STREAM_VERSION
+from ._text.forms import dtype_name
+from ._text.plans import plan_digest, stored_rows
 
 CHUNK = 1 << 24  # bytes drawn at once: large enough for the backend, small enough for the cache of pages
 Progress = Callable[[int, int], None]

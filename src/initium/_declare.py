@@ -15,11 +15,11 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from ._dropin import fill_by_generator
 from ._errors import ArgumentError, ArgumentTypeError, nearest
 from ._fans import BARE, BIAS
+from ._init.dropin import fill_by_generator
 from ._inventory import Slot
-from ._layouts import layouts_of
+from ._layouts.registry import layouts_of
 from ._plan import Plan
 from ._planner import DECLARED, seed_or_drawn
 from ._recipe import Recipe, names_for, recipe
@@ -102,8 +102,8 @@ class declaring:
         self.plans: list[Plan] = []
 
     def __enter__(self) -> declaring:
-        from ._capture import recording
-        from ._capture_mode import Recorder
+        from ._capture.mode import Recorder
+        from ._capture.run import recording
 
         self._thread = threading.get_ident()
         self._made: dict[int, weakref.ref[nn.Module]] = {}
@@ -119,8 +119,8 @@ class declaring:
         self._stack.close()
         if kind is not None:
             return
-        from ._capture_build import filled
-        from ._capture_rows import Captured
+        from ._capture.build import filled
+        from ._capture.rows import Captured
 
         models = [(f"#{index}." if index else "", root) for index, root in enumerate(self._roots())]
         captured = Captured(self._recorder, models)

@@ -1,6 +1,6 @@
 """Fans: how many terms each output of a weight sums, and how many outputs each input feeds, by the module and not by the shape.
 
-A ``Layout`` says what the axes of one tensor mean. ``_layouts.py`` finds the layouts of a module's tensors; a user's module
+A ``Layout`` says what the axes of one tensor mean. ``_layouts/registry.py`` finds the layouts of a module's tensors; a user's module
 brings its own by ``initium.module`` or states the axes in the initializer.
 """
 

@@ -16,9 +16,9 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 
 from ._errors import PlanError
 from ._fans import BARE, BIAS, KEPT_BUFFER, Layout
-from ._layouts import layouts_of
+from ._layouts.registry import layouts_of
 from ._parametrized import Computed, computed_weights
-from ._sharded_computed import shard_aware
+from ._sharded.computed import shard_aware
 from ._tensors import why_placeholder, why_unreadable
 
 # class -> (the child that it wraps, whether that child's name stands in the state_dict's keys)

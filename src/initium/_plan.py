@@ -17,8 +17,8 @@ from ._stream import STREAM_VERSION, checked_seed
 from .initializers import Initializer
 
 if TYPE_CHECKING:
-    from ._diff import Diff
     from ._execute import Keys
+    from ._measure.diff import Diff
 
 KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
 
@@ -272,20 +272,20 @@ class Plan(Mapping[str, Entry]):
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON text that reads well in a review."""
-        from ._serialize import save_plan
+        from ._text.plans import save_plan
 
         save_plan(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan that ``save`` wrote."""
-        from ._serialize import load_plan
+        from ._text.plans import load_plan
 
         return load_plan(Path(path))
 
     def diff(self, other: Plan | nn.Module | str | Path) -> Diff:
         """What differs between this plan and another plan, a model or a file."""
-        from ._diff import diff
+        from ._measure.diff import diff
 
         return diff(self, other)
 
@@ -297,7 +297,7 @@ class Plan(Mapping[str, Entry]):
 
     def digest(self) -> str:
         """A hash of the plan itself: seed, stream version, names, shapes and laws; 32 hexadecimal digits."""
-        from ._serialize import encode_plan
+        from ._text.plans import encode_plan
 
         state = hashlib.blake2b(digest_size=16, person=b"initium/plan")
         state.update(encode_plan(self).encode())

@@ -16,7 +16,7 @@ from ._plan import Decision, Plan, Row, kind_of
 from ._recipe import Recipe, names_for, recipe, settled
 from ._rules import Rule, unmatched
 from ._stream import checked_seed
-from ._structure import NAMES, Place, Structure, structure_of
+from ._structure.structure import NAMES, Place, Structure, structure_of
 from ._tensors import why_not_drawable
 from ._torch_defaults import speaks_below
 from .initializers import ClassDefault, Initializer, Keep, Parts, Reset

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from ._dropin import fill_by_generator
 from ._errors import ArgumentError, ArgumentTypeError, RuleError, nearest
 from ._fans import BARE, BIAS
+from ._init.dropin import fill_by_generator
 from ._inventory import Slot
-from ._layouts import layouts_of
+from ._layouts.registry import layouts_of
 from ._rules import Rule
 from ._torch_defaults import torch_default
 from .initializers import ClassDefault, Constant, Initializer, Keep, Parts, Reset
@@ -222,7 +222,7 @@ def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], **knobs: Any) ->
         return replace_knobs(Recipe([source]), knobs)
     if isinstance(source, (str, Path)):
         if str(source).lower().endswith((".yaml", ".yml", ".json")):
-            from ._text_recipe import read_recipe
+            from ._text.recipes import read_recipe
 
             return replace_knobs(read_recipe(Path(source)), knobs)
         named_recipes()

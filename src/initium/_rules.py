@@ -16,7 +16,7 @@ from torch import nn
 from ._errors import ArgumentError, ArgumentTypeError, RuleError, nearest
 from ._inventory import Slot
 from ._patterns import compiled
-from ._structure import KNOWN_ROLES, LAYOUT_ROLES, NAMES
+from ._structure.structure import KNOWN_ROLES, LAYOUT_ROLES, NAMES
 from .initializers import Initializer, as_initializer
 
 Where = str | type | None
@@ -34,7 +34,7 @@ class Rule:
         initializer: what the tensors get: an Initializer, a number (its Constant), or a name such as ``"xavier_normal"``.
         type: a module class, or a glob over the class names in the owner's MRO: ``"*Conv2d*"``.
         role: of the layout (``weight``, ``bias``, ``norm``, ``embedding``, ``parameter``), of the structure (``residual_out``, ``head``,
-            ``router``, ``query``, ``key``, ``value``, ``output``, ``gate``, ``up``, ``down``, …: see ``_structure.py``), or several.
+            ``router``, ``query``, ``key``, ``value``, ``output``, ``gate``, ``up``, ``down``, …: see ``_structure/structure.py``), or several.
         ndim: number of dimensions, or several.
         shape: the exact shape; None in it stands for any size.
         dtype: a torch dtype or its name.

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from ._layouts import layouts_of
+from ._layouts.registry import layouts_of
 from .initializers import Constant, Initializer, Normal, Uniform
 
 Default = Callable[[Any, str], Initializer | None]

@@ -23,11 +23,11 @@ from typing import ParamSpec
 import torch
 from torch import Tensor
 
-from ._dropin import dropin, fill_by_generator, real
 from ._errors import ArgumentError, ArgumentTypeError
 from ._fans import DENSE
 from ._gains import calculate_gain
-from ._init_fans import (
+from ._init.dropin import dropin, fill_by_generator, real
+from ._init.fans import (
     _calculate_correct_fan,  # noqa: F401 – private in torch too, but many a reset_parameters calls them
     _calculate_fan_in_and_fan_out,  # noqa: F401
     kaiming_normal_,
@@ -38,7 +38,7 @@ from ._init_fans import (
     xavier_normal_,
     xavier_uniform_,
 )
-from ._init_special import bilinear_, delta_orthogonal_, icnr_, siren_
+from ._init.special import bilinear_, delta_orthogonal_, icnr_, siren_
 from .initializers import Constant, CutNormal, Dirac, Eye, Normal, Orthogonal, Sparse, Uniform
 
 __all__ = [

@@ -24,7 +24,8 @@ LAW = laws.Normal(0.0, 0.02)
 PREAMBLE = """
 import hashlib, os, sys, threading, time
 import torch
-from initium import _laws as laws, _stream as stream
+from initium import _laws as laws
+from initium import _stream as stream
 from initium.backends import Job
 from initium.backends.native import native
 

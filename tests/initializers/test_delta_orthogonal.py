@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from initium import DeltaOrthogonal, InitiumError, Layout, Normal, Orthogonal, init
-from initium._dropin import fill_by_generator
+from initium._init.dropin import fill_by_generator
 
 
 @pytest.mark.parametrize(("conv", "sizes"), [(torch.conv1d, (9,)), (torch.conv2d, (5, 7)), (torch.conv3d, (4, 5, 6))])

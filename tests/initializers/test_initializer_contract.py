@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from initium import _laws as laws
-from initium._dropin import fill_by_generator
 from initium._errors import InitiumError
 from initium._execute import Batch
 from initium._fans import DENSE, Layout
+from initium._init.dropin import fill_by_generator
 from initium._programs import is_random
 from initium._regions import Region
 from initium._stream import derive_key

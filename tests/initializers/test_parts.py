@@ -8,7 +8,7 @@ from torch import nn
 
 import initium
 from initium import Constant, InitiumError, Keep, Normal, Orthogonal, Parts, Plan, Recipe, Rule, Values
-from initium._text_recipe import parse_recipe
+from initium._text.recipes import parse_recipe
 
 
 def plan(model, *rules, seed=3):

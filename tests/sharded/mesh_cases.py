@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distr
 
 import initium
 from initium import Normal, Orthogonal, Plan, Rule, TruncNormal, Uniform, XavierNormal
-from initium._fingerprint import Fingerprint, fingerprint
+from initium._measure.fingerprint import Fingerprint, fingerprint
 
 # Every kind of program: laws, constants, blocks of a packed weight, something that is computed whole; buffers too.
 RULES = [

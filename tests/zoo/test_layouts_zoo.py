@@ -11,7 +11,7 @@ from torch import nn
 
 import initium
 from initium._inventory import Slot, inventory
-from initium._layouts import layouts_of
+from initium._layouts.registry import layouts_of
 from initium._torch_defaults import torch_default
 
 

@@ -9,7 +9,7 @@ import click
 from ._options import built, chosen_recipe, is_file, json_option, model_options, planned, print_json, recipe_options
 
 if TYPE_CHECKING:
-    from .._diff import Side
+    from .._measure.diff import Side
 
 
 @click.command("diff", short_help="Are these two the same? Exit code 1 if not.")
@@ -33,7 +33,7 @@ def command(
 
     A MODEL is taken as its constructor leaves it, or, with --recipe, as the recipe's plan.
     """
-    from .._diff import diff
+    from .._measure.diff import diff
 
     recipe = None if recipe_name is None else chosen_recipe(recipe_name, knobs)
 

@@ -29,7 +29,7 @@ def command(
     force: bool,
 ) -> None:
     """Show what every parameter of MODEL gets, and which rule says so. Nothing is written to the model."""
-    from .._serialize import encode_plan, save_plan
+    from .._text.plans import encode_plan, save_plan
 
     recipe = chosen_recipe(recipe_name, knobs)  # before a large model is built
     plan = planned(built(model, arguments, seed, meta=meta), recipe, seed)

@@ -40,7 +40,7 @@ def _list(as_json: bool) -> None:
 
 def _show(name: str, as_json: bool) -> None:
     from .._recipe import named_recipes
-    from .._text_recipe import recipe_form
+    from .._text.recipes import recipe_form
 
     found = chosen_recipe(name, ())
     entry = named_recipes().get(found.name) if not name.lower().endswith((".yaml", ".yml", ".json")) else None

@@ -24,8 +24,8 @@ def command(
 ) -> None:
     """Mean, std, min, max and std·√fan_in of each tensor of MODEL (as constructed, or with --recipe applied), a safetensors FILE or a folder."""
     from .._errors import ArgumentError
+    from .._measure.stats import stats
     from .._plan import Plan
-    from .._stats import stats
 
     plan = None if plan_file is None else Plan.load(plan_file)
     if is_file(target):

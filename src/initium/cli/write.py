@@ -33,7 +33,7 @@ def command(
     from .._checkpoint import check_output, checked_dtype, count_bytes, write_plan
     from .._errors import ArgumentError
     from .._plan import Plan
-    from .._serialize import plan_digest
+    from .._text.plans import plan_digest
 
     checked_dtype(dtype)  # before a large model is built
     check_output(output, overwrite=force)

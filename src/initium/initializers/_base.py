@@ -93,7 +93,7 @@ class Initializer:
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """A new tensor of this shape, keyed from torch's generator: ``Normal(std=.02)(3, 4)``."""
-        from .._dropin import fill_by_generator
+        from .._init.dropin import fill_by_generator
 
         sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
         tensor = torch.empty(cast(Any, sizes), dtype=dtype, device=device)

@@ -1,0 +1,202 @@
+"""The operators with a meaning of their own under the recorder: blanks, constants, draws, copies, and reads of one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import _laws as laws
+from .._programs import Program
+from .blank import LARGE, blank
+from .mode import HANDLERS, Event, Handler, Recorder, covers, kind_of, on_meta, tensors_in
+from .sites import look
+from .values import Fill, Known, Nothing, State, View, reading
+
+aten = torch.ops.aten
+NOTHING = Nothing()
+SMALL = 1 << 16  # bytes up to which a constant is written at once, as it is likely to be read
+
+
+def _handles(*names: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        for name in names:
+            packet, _, overload = name.partition(".")
+            found = getattr(getattr(aten, packet, None), overload or "default", None)
+            if found is not None:
+                HANDLERS[found] = handler
+        return handler
+
+    return register
+
+
+def _skip_fill(kwargs: dict[str, Any]) -> bool:
+    return bool(kwargs.get("pin_memory")) or kwargs.get("layout") not in (None, torch.strided)
+
+
+@_handles("empty.memory_format", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
+def _empty(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    like = args[0] if isinstance(args[0], Tensor) else None
+    if _skip_fill(kwargs):
+        return func(*args, **kwargs)  # type: ignore[no-any-return]
+    tensor = _created(func, args, kwargs, like)
+    if tensor.numel():
+        record = mode._recorded(tensor)
+        record.state, record.fresh, record.site = State(None, View.of(tensor), NOTHING), False, look()[0]
+    return tensor
+
+
+def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Tensor | None) -> Tensor:
+    """An unfilled tensor of the shape that an operator would give, from address space where it is large."""
+    size = (
+        tuple(args[0])
+        if like is None
+        else tuple(args[1])
+        if len(args) > 1 and isinstance(args[1], (list, tuple))
+        else tuple(like.shape)
+    )
+    dtype = kwargs.get("dtype") or (like.dtype if like is not None else torch.get_default_dtype())
+    device = kwargs.get("device") or (like.device if like is not None else torch.device("cpu"))
+    numel = 1
+    for extent in size:
+        numel *= extent
+    name = func.overloadpacket.__name__
+    if (numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu") and name.startswith(("empty", "new_empty")):
+        return func(*args, **kwargs)  # type: ignore[no-any-return]
+    stride = None
+    if "strided" in name:
+        stride = tuple(args[1] if like is None else args[2])
+    elif like is not None and name.endswith("_like") and kwargs.get("memory_format") in (None, torch.preserve_format):
+        stride = tuple(torch.empty_like(on_meta(like)).stride())
+    elif kwargs.get("memory_format") not in (None, torch.preserve_format, torch.contiguous_format):
+        stride = tuple(torch.empty(size, device="meta", memory_format=kwargs["memory_format"]).stride())
+    return blank(size, stride, dtype, torch.device(device))
+
+
+@_handles("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    name = func.overloadpacket.__name__
+    like = args[0] if isinstance(args[0], Tensor) else None
+    value = 0 if "zeros" in name else 1 if "ones" in name else args[2 if name == "new_full" else 1]
+    site = look()[0]
+    small = _skip_fill(kwargs) or isinstance(value, Tensor)
+    if not small:
+        size = tuple(args[0]) if like is None else tuple(args[1]) if "new" in name else tuple(like.shape)
+        numel = 1
+        for extent in size:
+            numel *= extent
+        small = numel * 8 < SMALL
+    if small:
+        tensor = func(*args, **kwargs)
+    else:
+        if "full" in name and kwargs.get("dtype") is None and like is None:
+            kwargs = {**kwargs, "dtype": torch.full((), value).dtype}
+        tensor = _created(func, args, kwargs, like)
+    if tensor.numel() and tensor.layout is torch.strided and not isinstance(value, Tensor):
+        record = mode._recorded(tensor)
+        record.state, record.fresh, record.site = State(None, View.of(tensor), Fill(value)), small, site
+    return tensor  # type: ignore[no-any-return]
+
+
+@_handles("rand", "randn", "rand_like", "randn_like", "normal.float_float")
+def _random(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    name = func.overloadpacket.__name__
+    like = args[0] if isinstance(args[0], Tensor) else None
+    law: Program = laws.Uniform(0.0, 1.0) if "randn" not in name and name != "normal" else laws.Normal()
+    if name == "normal":
+        law, args = laws.Normal(float(args[0]), float(args[1])), args[2:]
+    tensor = _created(func, args, {k: v for k, v in kwargs.items() if k != "generator"}, like)
+    site, call = look()
+    if tensor.numel():
+        mode.draw(tensor, law, site, call)
+    return tensor
+
+
+@_handles("uniform_", "normal_")
+def _draw_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    tensor = args[0]
+    if not tensor.numel() or not (tensor.is_floating_point() or tensor.is_complex()):
+        return func(*args, **kwargs)  # type: ignore[no-any-return]
+    names, defaults = (("from", "to"), (0.0, 1.0)) if func is aten.uniform_.default else (("mean", "std"), (0.0, 1.0))
+    first, second = (args[i + 1] if len(args) > i + 1 else kwargs.get(names[i], defaults[i]) for i in range(2))
+    law: laws.Law = laws.Uniform(first, second) if names[0] == "from" else laws.Normal(first, second)
+    site, call = look()
+    mode.draw(tensor, law, site, call)
+    return tensor  # type: ignore[no-any-return]
+
+
+@_handles("fill_.Scalar", "fill_.Tensor", "zero_")
+def _fill_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    tensor = args[0]
+    value = args[1] if len(args) > 1 else 0
+    if isinstance(value, Tensor):
+        if mode.is_symbolic(value):
+            return mode._operation(func, kind_of(func), args, kwargs)  # type: ignore[no-any-return]
+        mode.refresh(value)
+        value = value.item()
+    site, call = look()
+    if not tensor.numel() or mode._absorbed(tensor, site, call):
+        return tensor  # type: ignore[no-any-return]
+    record = mode._recorded(tensor)
+    whole = covers(tensor)
+    if not whole and record.fresh and (record.state is None or not record.state.symbolic):
+        func(*args, **kwargs)
+        mode.known(tensor, site)
+        return tensor  # type: ignore[no-any-return]
+    mode.write(tensor, Fill(value), site)
+    if whole and not tensor.is_meta and tensor.untyped_storage().nbytes() < SMALL:
+        func(*args, **kwargs)
+        record.fresh = True
+    return tensor  # type: ignore[no-any-return]
+
+
+@_handles("copy_")
+def _copy_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    target, source = args[0], args[1]
+    site, call = look()
+    if not target.numel() or mode._absorbed(target, site, call):
+        return target  # type: ignore[no-any-return]
+    record = mode._recorded(target)
+    if not mode.is_symbolic(source):
+        mode.refresh(source)
+        if covers(target) or record.state is None or not record.state.symbolic:
+            if not covers(target):
+                mode.refresh(target)
+            func(*args, **kwargs)
+            mode.known(target, site)
+        else:
+            mode.write(target, Known(source.detach().expand(target.shape).to(target.dtype, copy=True)), site)
+        return target  # type: ignore[no-any-return]
+    held = mode.record(source)
+    assert held is not None
+    assert held.state is not None
+    mode.events.append(Event("copy", tuple(target.shape), site))
+    mode.write(target, reading(held.state, View.of(source.detach().expand(target.shape))), site)
+    return target  # type: ignore[no-any-return]
+
+
+@_handles("clone")
+def _clone(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    source = args[0]
+    record = mode.record(source)
+    if record is None or record.state is None or record.state.symbolic or not source.numel():
+        return mode._operation(func, kind_of(func), args, kwargs)  # type: ignore[no-any-return]
+    mode.refresh(source)
+    made: Tensor = func(*args, **kwargs)
+    what = reading(record.state, View.of(source))
+    copied = mode._recorded(made)
+    if isinstance(what, Fill):
+        copied.state = State(None, View.of(made), what)
+    copied.fresh, copied.site = True, record.site
+    return made
+
+
+@_handles("_local_scalar_dense", "equal", "is_nonzero", "nonzero", "masked_select", "_unique2")
+def _valued(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    for tensor in tensors_in(args, kwargs):
+        if mode.is_symbolic(tensor) and tensor.is_meta:
+            return func(*args, **kwargs)
+        mode.refresh(tensor, str(func))
+    return func(*args, **kwargs)

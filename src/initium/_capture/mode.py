@@ -1,0 +1,469 @@
+"""The recorder: a dispatch mode under which a constructor's random and constant fills are written down instead of computed.
+
+Each storage has a ``Record``: what it holds as a ``State``, and whether its memory agrees. What is known without a key runs as it
+always does. What depends on a draw is recorded too, its shapes by meta tensors, so a model that probes itself with a forward pass
+costs no arithmetic. Only what must become a Python value (``item``, ``tolist``, ``numpy``) has its draws made, by the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .._errors import WriteError
+from .._execute import Batch, Keys
+from .._programs import Program
+from ..initializers import Initializer
+from .blank import blank
+from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program
+from .programs import Homes, Translator, draws_in
+from .sites import Call, Site, look
+from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading
+
+aten = torch.ops.aten
+FORCED_LIMIT = 1 << 31  # elements that are drawn only to be read, before capture refuses
+
+
+class Record:
+    """One storage: what it holds, who wrote it, and whose writes were lost."""
+
+    __slots__ = ("fresh", "overridden", "shown", "site", "state", "weak")
+
+    def __init__(self, storage: torch.UntypedStorage) -> None:
+        self.weak = StorageWeakRef(storage)
+        self.state: State | None = None  # None: the memory says what it holds
+        self.fresh = True  # whether the memory agrees with the state
+        self.site: Site | None = None
+        self.overridden: list[tuple[Site, What]] = []
+        self.shown: Tensor | None = None  # what a numpy array of it showed, to tell later writes through that
+
+
+class Event(NamedTuple):
+    """Something recorded, to compare two runs."""
+
+    what: str
+    shape: tuple[int, ...]
+    site: Site
+
+
+class Recorder(TorchDispatchMode):
+    """Records one run of a constructor. ``homes`` are the draws' final names where an earlier run found them."""
+
+    def __init__(self, seed: int, homes: Homes) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seed, self.translator = seed, Translator(homes)
+        self.records: dict[int, Record] = {}
+        self.events: list[Event] = []
+        self.draws = 0
+        self.drawn_elements = 0
+        self.forced: list[Event] = []
+        self.forced_elements = 0
+        self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        handler = HANDLERS.get(func)
+        if handler is not None:
+            return handler(self, func, args, kwargs)
+        kind = kind_of(func)
+        if kind.only_looks:
+            return func(*args, **kwargs)
+        return self._operation(func, kind, args, kwargs)
+
+    # --- records -----------------------------------------------------------------------------------------------------------------
+
+    def record(self, tensor: Tensor) -> Record | None:
+        """The record of a tensor's storage, if it has one."""
+        try:
+            return self.records.get(tensor.untyped_storage()._cdata)
+        except (NotImplementedError, RuntimeError):  # sparse, functorch, …: no storage of its own
+            return None
+
+    def _recorded(self, tensor: Tensor) -> Record:
+        storage = tensor.untyped_storage()
+        found = self.records.get(storage._cdata)
+        if found is None:
+            found = self.records[storage._cdata] = Record(storage)
+        return found
+
+    def is_symbolic(self, tensor: Tensor) -> bool:
+        record = self.record(tensor)
+        return record is not None and record.state is not None and record.state.symbolic
+
+    def write(self, tensor: Tensor, what: What, site: Site) -> None:
+        """Record a write to the elements that a tensor shows."""
+        if tensor.numel() == 0:
+            return
+        record, view = self._recorded(tensor), View.of(tensor)
+        under = None if covers(tensor) else record.state if record.state is not None else _snapshot(tensor)
+        self._overridden(record, under)
+        if under is not None and under.undefined:
+            total = tensor.untyped_storage().nbytes() // tensor.element_size()
+            if is_covered(under, view, total):
+                under = filled_below(under)
+        record.state, record.fresh, record.site = State(under, view, what), False, site
+
+    def _overridden(self, record: Record, under: State | None) -> None:
+        if under is None and record.state is not None and record.site is not None and len(record.overridden) < 8:
+            what = record.state.what
+            if isinstance(what, (Drawn, Fill)):
+                record.overridden.append((record.site, what))
+
+    def new(
+        self, shape: Sequence[int], like: Tensor | None, dtype: torch.dtype, device: torch.device, what: What, site: Site
+    ) -> Tensor:
+        """A tensor with that content and no values."""
+        stride = None if like is None or like.is_contiguous() else tuple(like.stride())
+        tensor = blank(shape, stride, dtype, device)
+        record = self._recorded(tensor)
+        record.state, record.fresh, record.site = State(None, View.of(tensor), what), False, site
+        return tensor
+
+    def known(self, tensor: Tensor, site: Site | None) -> None:
+        """The memory of this tensor now says what it holds."""
+        record = self._recorded(tensor)
+        if site is not None:
+            self._overridden(record, None if covers(tensor) else record.state)
+            record.site = site
+        if record.state is not None:
+            record.state, record.fresh = None, True
+
+    def content(self, tensor: Tensor) -> Read | Known:
+        """What a tensor holds now, as an argument of something that is not run."""
+        record = self.record(tensor)
+        if record is None or record.state is None:
+            return Known(tensor.detach().clone())
+        view = View.of(tensor)
+        return Read(record.state, view)
+
+    # --- drawing what must be read -----------------------------------------------------------------------------------------------
+
+    def refresh(self, tensor: Tensor, why: str = "") -> None:
+        """Make the memory of a tensor agree with its record, drawing what is undrawn."""
+        record = self.record(tensor)
+        if record is not None and record.state is not None and not record.fresh:
+            self.fill(record, tensor.untyped_storage(), why)
+
+    def fill(self, record: Record, storage: torch.UntypedStorage, why: str = "") -> None:
+        """Fill a storage by its record."""
+        state = record.state
+        assert state is not None
+        if state.random and why:
+            self._force(state, why)
+        if storage.device.type == "meta":
+            raise WriteError(
+                f"a tensor of shape {state.view.shape} that was written at {record.site} is read while it has no memory"
+            )
+        batch = Batch()
+        for write in state.writes():
+            view = write.view
+            if isinstance(write.what, Nothing):
+                continue
+            target = torch.empty(0, dtype=view.dtype, device=storage.device)
+            target.set_(storage, view.offset, view.shape, view.stride)
+            batch.add(target, self.translator.what(write.what, "", view.shape, view.dtype, None), Keys(self.seed, ""))
+            batch.run()
+        record.fresh = True
+
+    def _force(self, state: State, why: str) -> None:
+        for draw in draws_in(state):
+            draw.forced = True
+        site, _ = look()
+        self.forced.append(Event(why, state.view.shape, site))
+        self.forced_elements += state.view.numel
+        if self.forced_elements > FORCED_LIMIT:
+            raise WriteError(
+                f"the constructor reads values that are not drawn yet ({why} on a tensor of shape {state.view.shape} at {site}), "
+                f"by now {self.forced_elements:,} elements: more than {FORCED_LIMIT:,}; build a smaller model, or take the read out"
+            )
+
+    # --- operations --------------------------------------------------------------------------------------------------------------
+
+    def draw(self, tensor: Tensor, law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None) -> None:
+        """Record that a tensor is drawn from a law."""
+        if self._absorbed(tensor, site, call):
+            return
+        self.write(tensor, self._new_draw(tuple(tensor.shape), law, site, call, said), site)
+
+    def _new_draw(
+        self, shape: tuple[int, ...], law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None
+    ) -> Drawn:
+        numel = 1
+        for size in shape:
+            numel *= size
+        draw = Draw(self.draws, numel, site)
+        self.draws += 1
+        self.drawn_elements += numel
+        self.events.append(Event("draw", shape, site))
+        return Drawn(draw, law, said or said_by(call, law), shape)
+
+    def _absorbed(self, tensor: Tensor, site: Site, call: Call | None) -> bool:
+        """Whether this write is part of orthogonal_, sparse_, eye_ or dirac_ on this tensor, which are recorded as one."""
+        if call is None or not call.is_torch or call.name not in WHOLE:
+            return False
+        said = call.said
+        target = said.get("tensor")
+        if not isinstance(target, Tensor):
+            return False
+        storage = tensor.untyped_storage()._cdata
+        if target.untyped_storage()._cdata != storage:
+            return False
+        if self._whole is not None and self._whole[0] is call.frame and self._whole[1] == storage:
+            return True
+        self._whole = (call.frame, storage)
+        initializer = whole_initializer(call.name, said)
+        assert initializer is not None
+        shape = tuple(target.shape)
+        program = whole_program(initializer, shape)
+        self.write(target, self._new_draw(shape, program, site, None, initializer), site)
+        return True
+
+    def _operation(self, func: Any, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        tensors = list(tensors_in(args, kwargs))
+        changed = [_at(place, args, kwargs) for place in kind.changes]
+        symbolic = False
+        for tensor in tensors:
+            if self.is_symbolic(tensor):
+                # an out= that is wholly overwritten is not read
+                if kind.is_out and any(tensor is one for one in changed) and covers(tensor):
+                    continue
+                symbolic = True
+        if not symbolic:
+            for tensor in tensors:
+                if not (kind.is_out and any(tensor is one for one in changed)):
+                    self.refresh(tensor)
+            result = func(*args, **kwargs)
+            if tensors or isinstance(result, Tensor):
+                site = look()[0]
+                for tensor in changed:
+                    self.known(tensor, site)
+                if isinstance(result, Tensor) and not changed:
+                    self.known(result, site)
+            return result
+        site, call = look()
+        for tensor in changed:
+            if isinstance(tensor, Tensor) and self._absorbed(tensor, site, call):
+                return kind.returned(args, kwargs)
+        self.events.append(Event(str(func), tuple(tensors[0].shape), site))
+        return self._postponed(func, kind, args, kwargs, tensors, site, call)
+
+    def _postponed(
+        self,
+        func: Any,
+        kind: Kind,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: list[Tensor],
+        site: Site,
+        call: Call | None,
+    ) -> Any:
+        if kind.changes:
+            what = self._folded(func, args, kwargs, call)
+            done = None if what is not None else self._done(func, kind, args, kwargs, site)
+            targets = [_at(place, args, kwargs) for place in kind.changes]
+            for item, target in enumerate(targets):
+                self.write(target, what if what is not None else Result(done, item), site)  # type: ignore[arg-type]
+            return kind.returned(args, kwargs)
+        try:
+            shapes = func(*on_meta(args), **on_meta(kwargs))
+        except Exception:
+            return self._run(func, args, kwargs, tensors, site)
+        several = isinstance(shapes, (tuple, list))
+        outs = list(shapes) if several else [shapes]
+        if not all(isinstance(out, Tensor) or out is None for out in outs) or not outs:
+            return self._run(func, args, kwargs, tensors, site)
+        what = None if several else self._folded(func, args, kwargs, call)
+        if what is not None and func is aten.clone.default:
+            site = self._recorded(args[0]).site or site  # a copy was decided where the original was
+        done = None if what is not None else self._done(func, kind, args, kwargs, site)
+        device = next((tensor.device for tensor in tensors if tensor.dim()), tensors[0].device)
+        device = torch.device(kwargs["device"]) if kwargs.get("device") is not None else device
+        made = [
+            None
+            if out is None
+            else self.new(out.shape, out, out.dtype, device, what if what is not None else Result(done, item), site)  # type: ignore[arg-type]
+            for item, out in enumerate(outs)
+        ]
+        return type(shapes)(made) if several and type(shapes) in (tuple, list) else tuple(made) if several else made[0]
+
+    def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor], site: Site) -> Any:
+        """Run an operation that asks for values: they are drawn first."""
+        for tensor in tensors:
+            self.refresh(tensor, str(func))
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor):
+            self.known(result, site)
+        return result
+
+    def _done(self, func: Any, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any], site: Site) -> Done:
+        def said(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return self.content(value)
+            if isinstance(value, (list, tuple)):
+                return tuple(said(part) for part in value)
+            return value
+
+        return Done(func, tuple(said(a) for a in args), {name: said(a) for name, a in kwargs.items()}, kind.changes, site)
+
+    def _folded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call | None) -> Drawn | None:
+        """The draw under another law, where arithmetic on a draw is one."""
+        if (
+            func not in FOLDABLE
+            or not args
+            or not isinstance(args[0], Tensor)
+            or any(self.is_symbolic(a) for a in args[1:] if isinstance(a, Tensor))
+        ):
+            return None
+        record = self.record(args[0])
+        if record is None or record.state is None:
+            return None
+        dtype = kwargs.get("dtype")
+        if dtype is not None and not dtype.is_floating_point:
+            return None
+        what = reading(record.state, View.of(args[0]))
+        if not isinstance(what, Drawn):
+            return None
+        law = folded(func, args, kwargs, what.law)
+        if law is None:
+            return None
+        said = what.said if law is what.law else said_by(call, law) if call is not None and not call.is_torch else None
+        return Drawn(what.draw, law, said, tuple(args[0].shape))
+
+
+Handler = Callable[[Recorder, Any, tuple[Any, ...], dict[str, Any]], Any]
+HANDLERS: dict[Any, Handler] = {}  # filled by _capture/handlers.py
+
+
+class Kind(NamedTuple):
+    """What an operator's schema says.
+
+    Args:
+        only_looks: a view, or a question about shape and type.
+        is_out: its written arguments are outputs that it does not read.
+        changes: positions (names, for keyword-only ones) of the arguments that it writes to.
+        returns: how many results it has.
+    """
+
+    only_looks: bool
+    is_out: bool
+    changes: tuple[int | str, ...]
+    returns: int
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What it returns where it writes to arguments: these."""
+        targets = [_at(place, args, kwargs) for place in self.changes]
+        return None if self.returns == 0 else targets[0] if self.returns == 1 else tuple(targets)
+
+
+_KINDS: dict[Any, Kind] = {}
+
+
+def kind_of(func: Any) -> Kind:
+    """The operator's kind, worked out once."""
+    found = _KINDS.get(func)
+    if found is None:
+        found = _KINDS[func] = _kind_of(func)
+    return found
+
+
+def _kind_of(func: Any) -> Kind:
+    schema = func._schema
+    changes: list[int | str] = []
+    place = 0
+    for argument in schema.arguments:
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            changes.append(argument.name if argument.kwarg_only else place)
+        place += 1
+    aliases = any(ret.alias_info is not None and not ret.alias_info.is_write for ret in schema.returns)
+    only_looks = (aliases and not changes) or func in _LOOKS or torch.Tag.inplace_view in func.tags
+    is_out = bool(changes) and all(isinstance(change, str) for change in changes)
+    return Kind(only_looks, is_out, tuple(changes), len(schema.returns))
+
+
+_LOOKS = {
+    aten.set_.source_Storage,
+    aten.set_.source_Storage_storage_offset,
+    aten.set_.source_Tensor,
+    aten.resize_.default,
+    aten.is_same_size.default,
+    aten._has_compatible_shallow_copy_type.default,
+    aten.is_pinned.default,
+    aten.sym_size.int,
+    aten.sym_stride.int,
+    aten.sym_numel.default,
+}
+
+
+def _at(place: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if isinstance(place, str):
+        return kwargs.get(place)
+    return args[place] if place < len(args) else None
+
+
+def covers(tensor: Tensor) -> bool:
+    """Whether a tensor shows every element of its storage."""
+    return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+
+
+def is_covered(under: State, view: View, total: int) -> bool:
+    """Whether the writes above blank memory, with one more, leave nothing of it to be seen. Looks each time a total is full."""
+    if (under.written + view.numel) // total == under.written // total or total > _MASKED:
+        return False
+    lowest, *above = under.writes()
+    if not isinstance(lowest.what, Nothing) or any(write.what_undefined for write in above):
+        return False
+    views = [*(write.view for write in above), view]
+    if any(one.dtype != view.dtype for one in views):
+        return False
+    mask = torch.zeros(total, dtype=torch.bool, device="cpu")
+    for one in views:
+        mask.as_strided(one.shape, one.stride, one.offset).fill_(True)
+    return bool(mask.all())
+
+
+def filled_below(state: State) -> State:
+    """The same writes on zeros: what lies at the bottom is not seen any more."""
+    lowest, *above = state.writes()
+    found = State(None, lowest.view, Fill(0))
+    for write in above:
+        found = State(found, write.view, write.what)
+    return found
+
+
+_MASKED = 1 << 31  # elements up to which blank memory is looked for, a byte each
+
+
+def _snapshot(tensor: Tensor) -> State:
+    """A storage's memory as it is, as the lowest write."""
+    storage = tensor.untyped_storage()
+    count = storage.nbytes() // tensor.element_size()
+    flat = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, (count,), (1,)).clone()
+    return State(None, View.of(flat), Known(flat))
+
+
+def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from (part for part in value if isinstance(part, Tensor))
+
+
+def on_meta(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    if isinstance(value, dict):
+        return {
+            name: torch.device("meta") if name == "device" and part is not None else on_meta(part)
+            for name, part in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(on_meta(part) for part in value)
+    return value

@@ -1,0 +1,390 @@
+"""Contents become programs: which tensor's stream each draw has (its home), and what fills a tensor, as frozen data.
+
+A draw's home is the first tensor that holds it. A law stays a law where a tensor holds the draw as it is, boxes written into it become
+``Blocks``, a copy is ``Renamed``, and everything else is ``Computed`` by the operations that the constructor asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .. import _laws as laws
+from .._errors import PlanError
+from .._programs import At, Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, packed
+from .fold import settled_law
+from .values import Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, leaves
+
+Place = tuple[tuple[int, ...], int]
+"""(shape, flat offset) of a box in a whole row-major tensor."""
+
+
+class Home(NamedTuple):
+    """Whose stream a draw has: a tensor's name, a tag, that tensor's shape, and the box of it that the draw fills."""
+
+    name: str
+    tag: str
+    shape: tuple[int, ...]
+    place: Place
+
+    @property
+    def is_whole(self) -> bool:
+        return self.place == (self.shape, 0)
+
+
+Homes = Mapping[int, Home]  # by the draw's ordinal
+
+
+class Held(NamedTuple):
+    """A named tensor at the end of the constructor."""
+
+    name: str
+    state: State
+    view: View
+
+
+class _NoBlocksError(Exception):
+    """The writes are no boxes, or what lies under them cannot be cut."""
+
+
+def homes_of(held: list[Held]) -> tuple[dict[int, Home], set[int]]:
+    """(each draw's home, the draws whose elements a tensor shows in another order, which for them is the same law)."""
+    users: dict[int, set[str]] = {}
+    draws = [(one, list(draws_in(one.state))) for one in held if one.state.random]
+    for one, found in draws:
+        for draw in found:
+            users.setdefault(draw.ordinal, set()).add(one.name)
+    homes: dict[int, Home] = {}
+    loose: set[int] = set()
+    taken: set[str] = set()  # tensors whose own stream a draw has
+    for one, found in draws:
+        for drawn, place in _direct(one):
+            if drawn.draw.ordinal not in homes:
+                homes[drawn.draw.ordinal] = Home(one.name, "values", one.view.shape, place)
+                taken.add(one.name)
+        what = one.state.what
+        if len(found) == 1 and isinstance(what, Drawn) and one.state.under is None and what.draw.ordinal not in homes:
+            if len(users[what.draw.ordinal]) == 1 and not what.draw.forced and not isinstance(what.law, (Made, Blocks)):
+                loose.add(what.draw.ordinal)
+                homes[what.draw.ordinal] = Home(one.name, "values", one.view.shape, (one.view.shape, 0))
+    for one, found in draws:
+        count = 0
+        for draw in found:
+            if draw.ordinal in homes:
+                continue
+            tag = "values" if one.name not in taken and count == 0 else f"values/{count}"
+            count += 1
+            homes[draw.ordinal] = Home(one.name, tag, (draw.numel,), ((draw.numel,), 0))
+    return homes, loose
+
+
+def _direct(one: Held) -> Iterator[tuple[Drawn, Place]]:
+    """The draws that a tensor holds as they are, whole or in boxes."""
+    for write in one.state.writes():
+        if isinstance(write.what, Drawn):
+            place = place_of(write.view, one.view)
+            if place is not None:
+                yield write.what, place
+
+
+def place_of(part: View, whole: View) -> Place | None:
+    """Where a written view lies in a tensor, as a box in the same order; None where it does not."""
+    if part.is_same_order(whole):
+        return whole.shape, 0
+    if not whole.is_contiguous or part.dtype != whole.dtype:
+        return None
+    offset = part.offset - whole.offset
+    if not 0 <= offset < whole.numel:
+        return None
+    inner = whole.numel // whole.shape[0] if whole.shape and whole.shape[0] else 0
+    if part.is_contiguous and inner and offset % inner == 0 and part.numel % inner == 0:
+        return (part.numel // inner, *whole.shape[1:]), offset  # whole rows, whatever shape they were written in
+    strides, extent = _row_major(whole.shape), [1] * len(whole.shape)
+    axis = 0
+    for size, stride in zip(part.shape, part.stride, strict=True):
+        if size == 1:
+            continue
+        while axis < len(strides) and (strides[axis] != stride or whole.shape[axis] == 1):
+            axis += 1
+        if axis == len(strides):
+            return None
+        extent[axis] = size
+        axis += 1
+    start = _index(offset, strides)
+    if any(low + size > total for low, size, total in zip(start, extent, whole.shape, strict=True)):
+        return None
+    return tuple(extent), offset
+
+
+def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * max(shape[axis + 1], 1)
+    return tuple(strides)
+
+
+def _index(offset: int, strides: tuple[int, ...]) -> list[int]:
+    index = []
+    for stride in strides:
+        place, offset = divmod(offset, stride)
+        index.append(place)
+    return index
+
+
+def draws_in(root: State) -> Iterator[Draw]:
+    """Every draw that had a part in a content, each once."""
+    met: set[int] = set()
+    found: set[int] = set()
+    todo: list[State | What] = [root]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Drawn):
+            if one.draw.ordinal not in found:
+                found.add(one.draw.ordinal)
+                yield one.draw
+        elif isinstance(one, State):
+            if one.random and id(one) not in met:
+                met.add(id(one))
+                todo.append(one.what)
+                if one.under is not None:
+                    todo.append(one.under)
+        elif isinstance(one, Read):
+            todo.append(one.state)
+        elif isinstance(one, Result) and id(one.done) not in met:
+            met.add(id(one.done))
+            todo.extend(leaves(one.done))
+
+
+class Translator:
+    """From contents to programs, for one set of homes."""
+
+    def __init__(self, homes: Homes, loose: set[int] | frozenset[int] = frozenset()) -> None:
+        self._homes, self._loose = homes, loose
+
+    def tensor(self, one: Held) -> Program:
+        """What fills a named tensor."""
+        state = one.state
+        if state.under is None:
+            what = state.what
+            if isinstance(what, Drawn) and what.draw.ordinal in self._loose and not state.view.is_same_order(one.view):
+                return settled_law(what.law)
+            if state.view.is_same_order(one.view):
+                return self.what(what, one.name, one.view.shape, one.view.dtype, (one.view.shape, 0))
+        else:
+            try:
+                return self._blocks(one)
+            except _NoBlocksError:
+                pass
+        return _Steps(self).program_of(state, one.view)
+
+    def what(self, what: What, name: str, shape: tuple[int, ...], dtype: torch.dtype, place: Place | None) -> Program:
+        """What fills the box ``place`` of the named tensor (None: no tensor's) with a content of the box's shape."""
+        if isinstance(what, Drawn):
+            home = self.home(what.draw)
+            law = settled_law(what.law)
+            whole_here = place is not None and place == (shape, 0)
+            if home.tag == "values" and home.name == name and place is not None and place == home.place:
+                return law
+            if home.is_whole and (place is None or whole_here) and _numel(home.shape) == _numel(shape):
+                return Renamed(home.name, law, home.tag)
+            return _Steps(self).program(what, shape, dtype)
+        if isinstance(what, Fill):
+            return laws.Constant(what.value)
+        if isinstance(what, Known):
+            return Given(what.values.reshape(shape))
+        return _Steps(self).program(what, shape, dtype)
+
+    def home(self, draw: Draw) -> Home:
+        """A draw's home; one of its own where no tensor holds it."""
+        found = self._homes.get(draw.ordinal)
+        return found if found is not None else Home(f"#{draw.ordinal}", "values", (draw.numel,), ((draw.numel,), 0))
+
+    def _blocks(self, one: Held) -> Program:
+        lowest, *above = one.state.writes()
+        if not lowest.view.is_same_order(one.view) or isinstance(lowest.what, Nothing):
+            raise _NoBlocksError
+        program = self.what(lowest.what, one.name, one.view.shape, one.view.dtype, (one.view.shape, 0))
+        if len(above) > 64:
+            raise _NoBlocksError
+        for write in above:
+            place = place_of(write.view, one.view)
+            if place is None or isinstance(write.what, Nothing):
+                raise _NoBlocksError
+            shape, offset = place
+            inner = self.what(write.what, one.name, shape, one.view.dtype, place)
+            low = _index(offset, _row_major(one.view.shape))
+            program = overlaid(program, one.view.shape, low, list(shape), inner)
+        return program
+
+
+_WHERE = frozenset({"device", "pin_memory", "layout", "non_blocking"})  # a computation runs on the CPU
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def overlaid(base: Program, shape: tuple[int, ...], low: list[int], extent: list[int], inner: Program) -> Program:
+    """``base`` with the box at ``low`` replaced by ``inner``."""
+    axis = next((a for a, size in enumerate(shape) if extent[a] != size), None)
+    if axis is None:
+        return inner
+    start, size = low[axis], extent[axis]
+    middle_shape = (*shape[:axis], size, *shape[axis + 1 :])
+    middle = overlaid(
+        _cut(base, axis, start, size),
+        middle_shape,
+        [*low[:axis], 0, *low[axis + 1 :]],
+        [*extent[:axis], size, *extent[axis + 1 :]],
+        inner,
+    )
+    after = shape[axis] - start - size
+    parts: list[tuple[int, Program]] = []
+    for length, piece in ((start, (0, start)), (size, None), (after, (start + size, after))):
+        if length:
+            found = middle if piece is None else _cut(base, axis, *piece)
+            parts += found.parts if isinstance(found, Blocks) and found.axis == axis else [(length, found)]
+    return packed(axis, parts)
+
+
+def _cut(program: Program, axis: int, start: int, size: int) -> Program:
+    """The part of a program along an axis; laws go by addresses of the whole tensor, so they stay as they are."""
+    if isinstance(program, laws.Law):
+        return program
+    if isinstance(program, Renamed) and isinstance(program.program, laws.Law):
+        return program
+    if isinstance(program, Given):
+        return Given(program.values.narrow(axis, start, size))
+    if isinstance(program, Blocks):
+        if program.axis != axis:
+            return Blocks(program.axis, tuple((length, _cut(part, axis, start, size)) for length, part in program.parts))
+        parts, place = [], 0
+        for length, part in program.parts:
+            first, last = max(start, place), min(start + size, place + length)
+            if first < last:
+                parts.append((last - first, _cut(part, axis, first - place, last - first)))
+            place += length
+        return packed(axis, parts)
+    raise _NoBlocksError
+
+
+class _Steps:
+    """Builds one ``Computed``: each content and operation once."""
+
+    def __init__(self, translator: Translator) -> None:
+        self._translator = translator
+        self._steps: list[Leaf | Step] = []
+        self._known: dict[int, At] = {}
+        self._alive: list[object] = []  # keeps what the ids in _known mean
+
+    def program(self, what: What, shape: tuple[int, ...], dtype: torch.dtype) -> Program:
+        out = self._what(what, shape, dtype)
+        return Computed(tuple(self._steps), out)
+
+    def program_of(self, state: State, view: View) -> Program:
+        out = self._read(state, view)
+        return Computed(tuple(self._steps), out)
+
+    def _step(self, op: str, *args: Any) -> At:
+        self._steps.append(Step(op, args))
+        return At(len(self._steps) - 1)
+
+    def _leaf(self, program: Program, shape: tuple[int, ...]) -> At:
+        self._steps.append(Leaf(program, shape))
+        return At(len(self._steps) - 1)
+
+    def _what(self, what: What, shape: tuple[int, ...], dtype: torch.dtype) -> At:
+        if isinstance(what, Drawn):
+            return self._drawn(what, shape)
+        if isinstance(what, Known):
+            return self._leaf(Given(what.values.reshape(shape)), shape)
+        if isinstance(what, (Fill, Nothing)):
+            value = what.value if isinstance(what, Fill) else 0
+            return self._leaf(Given(torch.full((), value, dtype=dtype).expand(shape)), shape)
+        if isinstance(what, Result):
+            return self._shaped(At(self._done(what.done).index, what.item), shape)
+        return self._shaped(self._read(what.state, what.view), shape)
+
+    def _shaped(self, at: At, shape: tuple[int, ...]) -> At:
+        return self._step("aten.reshape.default", at, shape)
+
+    def _drawn(self, drawn: Drawn, shape: tuple[int, ...]) -> At:
+        known = self._known.get(id(drawn))
+        home = self._translator.home(drawn.draw)
+        if known is None:
+            self._alive.append(drawn)
+            law = settled_law(drawn.law)
+            whole = (
+                home.shape if not isinstance(law, (Made, Blocks)) or (home.is_whole and len(home.shape) > 1) else drawn.shape
+            )
+            known = self._known[id(drawn)] = self._leaf(Renamed(home.name, law, home.tag), whole)
+        if home.is_whole:
+            return self._shaped(known, shape)
+        box, offset = home.place
+        flat = self._step("aten.as_strided.default", known, box, _row_major(home.shape), offset)
+        return self._shaped(flat, shape)
+
+    def _done(self, done: Done) -> At:
+        known = self._known.get(id(done))
+        if known is None:
+            self._alive.append(done)
+            args = tuple(self._argument(said) for said in done.args)
+            kwargs = tuple((name, self._argument(said)) for name, said in done.kwargs.items() if name not in _WHERE)
+            name = f"{done.op.namespace}.{done.op.__name__}"
+            self._steps.append(Step(name, args, kwargs, done.changes, str(done.site)))
+            known = self._known[id(done)] = At(len(self._steps) - 1)
+        return known
+
+    def _argument(self, said: Any) -> Any:
+        if isinstance(said, Read):
+            return self._read(said.state, said.view)
+        if isinstance(said, Known):
+            return self._leaf(Given(said.values), tuple(said.values.shape))
+        if isinstance(said, (Drawn, Fill, Result)):
+            raise AssertionError("an argument is a Read or Known")
+        if isinstance(said, (list, tuple)):
+            return tuple(self._argument(part) for part in said)
+        if isinstance(said, Tensor):
+            raise AssertionError("a tensor was left in the record")
+        return said
+
+    def _read(self, state: State, view: View) -> At:
+        if state.under is None and state.view.is_same_order(view):
+            return self._what(state.what, view.shape, view.dtype)
+        flat = self._flat(state)
+        return self._step("aten.as_strided.default", flat, view.shape, view.stride, view.offset)
+
+    def _flat(self, state: State) -> At:
+        """The storage's elements in memory order."""
+        known = self._known.get(id(state))
+        if known is not None:
+            return known
+        writes = state.writes()
+        first = next((place for place in range(len(writes) - 1, -1, -1) if id(writes[place]) in self._known), -1)
+        flat = self._known[id(writes[first])] if first >= 0 else None
+        for write in writes[first + 1 :]:
+            if write.view.dtype != state.view.dtype:
+                raise PlanError(
+                    f"a storage is written as {write.view.dtype} and as {state.view.dtype}: capture does not follow that"
+                )
+            value = self._what(write.what, write.view.shape, write.view.dtype)
+            if flat is None and write.view.is_contiguous:
+                flat = self._shaped(value, (write.view.numel,))
+            else:
+                if flat is None:
+                    flat = self._leaf(
+                        Given(torch.zeros((), dtype=write.view.dtype).expand(write.view.numel)), (write.view.numel,)
+                    )
+                flat = self._step(
+                    "aten.as_strided_scatter.default", flat, value, write.view.shape, write.view.stride, write.view.offset
+                )
+            self._alive.append(write)
+            self._known[id(write)] = flat
+        assert flat is not None
+        return flat

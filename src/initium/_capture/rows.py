@@ -1,0 +1,284 @@
+"""The end of a recorded constructor: what every parameter and buffer of the model holds, as the rows of a plan."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import _laws as laws
+from .._inventory import Inventory, Slot, inventory
+from .._plan import Decision, Plan, Row
+from .._programs import Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, is_random
+from ..initializers import Constant, Initializer, Ones, Values, Zeros
+from .fold import Recorded, initializer_of
+from .mode import Record, Recorder, covers
+from .programs import Held, Translator, homes_of
+from .sites import Site
+from .values import Drawn, Fill, View, What
+
+_COMPARED = 1 << 22  # elements up to which a tensor is looked through for being all the same
+
+
+@dataclass
+class Captured:
+    """One recorded run: models, and what their tensors hold.
+
+    Args:
+        recorder: what recorded it.
+        models: (prefix, model) of each root.
+    """
+
+    recorder: Recorder
+    models: list[tuple[str, nn.Module]]
+    inventories: list[Inventory] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        recorder = self.recorder
+        events = len(recorder.events)
+        with recorder:  # parametrised weights are computed anew here: recorded, not run
+            self.inventories = [inventory(model) for _, model in self.models]
+        del recorder.events[events:]
+        for record in recorder.records.values():
+            if record.shown is not None:
+                _forget_if_written(record)
+        held = [one for slots, prefix in self._slots() for slot in slots if (one := self._held(slot, prefix)) is not None]
+        self.homes, loose = homes_of(held)
+        self._translator = recorder.translator = Translator(self.homes, loose)
+        self._settled: dict[Any, Any] = {}
+
+    def plans(self, *, copied: bool) -> list[Plan]:
+        """A plan for each model; ``copied`` where the models go on living with their memory."""
+        notes = self._notes()
+        return [
+            Plan([self._row(slot, prefix, copied) for slot in slots], self.recorder.seed, prefix=prefix, notes=notes)
+            for slots, prefix in self._slots()
+        ]
+
+    def owned(self) -> set[int]:
+        """The storages that parameters and buffers of the models lie in."""
+        return {slot.tensor.untyped_storage()._cdata for slots, _ in self._slots() for slot in slots if slot.computed is None}
+
+    def settle_the_rest(self) -> None:
+        """Fill what else is alive of what was recorded: tensors that belong to no model."""
+        owned = self.owned()
+        for identity, record in self.recorder.records.items():
+            if record.fresh or record.state is None or identity in owned or record.state.undefined or record.weak.expired():
+                continue
+            storage = _storage(record)
+            if storage is not None and storage.device.type != "meta":
+                self.recorder.fill(record, storage)
+
+    def _slots(self) -> Iterator[tuple[Iterable[Slot], str]]:
+        for inv, (prefix, _) in zip(self.inventories, self.models, strict=True):
+            yield inv.slots, prefix
+
+    def _held(self, slot: Slot, prefix: str) -> Held | None:
+        if slot.tied_to is not None or slot.computed is not None:
+            return None
+        record = self.recorder.record(slot.tensor)
+        if record is None or record.state is None:
+            return None
+        return Held(_stream_name(slot, prefix), record.state, View.of(slot.tensor))
+
+    def _row(self, slot: Slot, prefix: str, copied: bool) -> Row:
+        name, role = prefix + slot.name, slot.layout.role
+        if slot.tied_to is not None:
+            tied = Decision(slot.shape, slot.dtype, "tied", role=role, rule=f"tied to {slot.tied_to}")
+            return Row(name, slot.key, tied, prefix + slot.tied_to, slot.is_buffer)
+        if slot.computed is not None:
+            first = prefix + _below(slot, slot.computed.originals[0])
+            derived = Decision(
+                slot.shape, slot.dtype, "derived", role=role, rule=f"computed from {', '.join(slot.computed.originals)}"
+            )
+            return Row(name, slot.key, derived, first, slot.is_buffer)
+        record = self.recorder.record(slot.tensor)
+        if record is not None and record.state is not None and record.state.undefined:
+            program, said = None, None
+        elif record is None or record.state is None:
+            program, said = (None, None) if slot.tensor.is_meta else _from_memory(slot.tensor, copied)
+        else:
+            held = self._held(slot, prefix)
+            assert held is not None
+            program, said = self._from_record(held, name, record, slot.tensor)
+        kind, related = _kind(program, name)
+        source, overridden = _told(record)
+        rule = "" if kind == "undefined" else "the constructor's own"
+        note = (
+            f"a copy of {program.name}" if isinstance(program, Renamed) and program.name != _stream_name(slot, prefix) else ""
+        )
+        fans = _fans(slot)
+        decision = Decision(
+            slot.shape, slot.dtype, kind, said, program, *fans, role, rule, overridden, source, note, slot.tensor.is_meta
+        )
+        return Row(name, slot.key, decision, related, slot.is_buffer)
+
+    def _from_record(self, held: Held, name: str, record: Record, tensor: Tensor) -> tuple[Program, Initializer | None]:
+        state = held.state
+        what = state.what
+        program = self._program(held, record, tensor)
+        if held.name != name and isinstance(program, (laws.Law, Made, Blocks)) and is_random(program):
+            program = Renamed(held.name, program)
+        said: Initializer | None = None
+        if state.under is None and isinstance(what, (Drawn, Fill)):
+            said = what.said
+        if said is None:
+            said = initializer_of(program.program if isinstance(program, Renamed) else program)
+        if said is None and isinstance(program, Given):
+            said = Values(program.values)
+        if said is None and isinstance(program, Blocks):
+            said = _largest(program)
+        if said is None and isinstance(program, Computed):
+            said = Recorded("computed", (("by", _operations(program)),))
+        return program, said
+
+    def _program(self, held: Held, record: Record, tensor: Tensor) -> Program:
+        state = held.state
+        if state.under is None and isinstance(state.what, Fill):
+            return laws.Constant(state.what.value)
+        if state.random or tensor.is_meta:
+            return self._translator.tensor(held)
+        if not record.fresh:
+            if tensor.numel() > _COMPARED:  # constants in boxes, perhaps: then nothing of that size is touched
+                program = self._translator.tensor(held)
+                if not isinstance(program, Computed):
+                    return program
+            self.recorder.fill(record, tensor.untyped_storage())
+        return _constant_or_given(tensor.detach().clone())
+
+    def _notes(self) -> tuple[str, ...]:
+        recorder = self.recorder
+        notes = []
+        kept = 0
+        for slots, _ in self._slots():
+            for slot in slots:
+                record = self.recorder.record(slot.tensor) if slot.tied_to is None and slot.computed is None else None
+                if record is not None and record.state is not None and record.state.random:
+                    kept += slot.tensor.numel()
+        vain = recorder.drawn_elements - kept
+        if vain > 0 and kept:
+            notes.append(f"the constructor would have drawn {recorder.drawn_elements:,} elements, {vain:,} of them in vain")
+        if recorder.forced:
+            first = recorder.forced[0]
+            notes.append(
+                f"the constructor reads values of its own draws ({first.what} at {first.site}): "
+                f"what follows from those is fixed, and reseed() does not work it out anew"
+            )
+        return tuple(notes)
+
+
+def _storage(record: Record) -> torch.UntypedStorage | None:
+    """The storage that a record is of, if it is alive."""
+    found: torch.UntypedStorage | None = torch.UntypedStorage._new_with_weak_ptr(record.weak.cdata)
+    return found
+
+
+def _forget_if_written(record: Record) -> None:
+    """A numpy array of this storage was given out: if it was written through, only the memory knows what it holds."""
+    storage = _storage(record)
+    if storage is None or record.state is None or not record.fresh:
+        return
+    assert record.shown is not None
+    shown = record.shown
+    view = record.state.view
+    now = torch.empty(0, dtype=shown.dtype).set_(storage, view.offset, view.shape, view.stride)
+    if shown.shape == now.shape and not bool((shown == now).all()):
+        record.state = None
+
+
+def _stream_name(slot: Slot, prefix: str) -> str:
+    """The name whose stream a tensor has: a single original has its logical weight's."""
+    single = slot.derived_from is not None and slot.name.endswith(".original")
+    return prefix + (slot.derived_from if single and slot.derived_from is not None else slot.name)
+
+
+def _below(slot: Slot, original: str) -> str:
+    return slot.name[: len(slot.name) - len(slot.local)] + original
+
+
+def _kind(program: Program | None, name: str) -> tuple[str, str | None]:
+    if program is None:
+        return "undefined", None
+    if isinstance(program, Computed):
+        others = [
+            step.program.name
+            for step in program.steps
+            if isinstance(step, Leaf)
+            and isinstance(step.program, Renamed)
+            and step.program.name != name
+            and step.program.name[:1] != "#"
+        ]
+        if others:
+            return "derived", others[0]
+    return ("drawn" if is_random(program) else "constant"), None
+
+
+def _from_memory(tensor: Tensor, copied: bool) -> tuple[Program, Initializer | None]:
+    values = tensor.detach()
+    if copied or not covers(values):
+        values = values.clone()
+    program = _constant_or_given(values)
+    return program, initializer_of(program) if isinstance(program, laws.Constant) else Values(values)
+
+
+def _constant_or_given(values: Tensor) -> Program:
+    if values.numel() == 0:
+        return laws.Constant(0.0)
+    if values.numel() <= _COMPARED and values.layout is torch.strided:
+        first = values[(0,) * values.dim()]
+        if bool((values == first).all()):
+            return laws.Constant(first.item())
+    return Given(values)
+
+
+def _operations(program: Computed) -> str:
+    """The operations of a computation in words, the last ones where there are many."""
+    names = [step.op.split(".")[1].rstrip("_") for step in program.steps if isinstance(step, Step)]
+    names = [name for name in names if name not in ("reshape", "as_strided", "_to_copy")]
+    return ", ".join(["…", *names[-4:]] if len(names) > 4 else names) or "rearranging"
+
+
+def _largest(program: Blocks) -> Initializer | None:
+    _size, part = max(program.parts, key=lambda one: one[0])
+    return _largest(part) if isinstance(part, Blocks) else initializer_of(part.program if isinstance(part, Renamed) else part)
+
+
+def _fans(slot: Slot) -> tuple[int | None, int | None]:
+    layout = slot.layout
+    if slot.ndim < 2 or layout.role not in ("weight", "embedding"):
+        return None, None
+    try:
+        return layout.fans(layout.block_shapes(slot.shape)[0])
+    except ValueError:
+        return None, None
+
+
+def _told(record: Record | None) -> tuple[str, tuple[str, ...]]:
+    if record is None:
+        return "", ()
+    return _site_text(record.site) if record.site is not None else "", tuple(
+        _lost(site, what) for site, what in record.overridden
+    )
+
+
+def _lost(site: Site, what: What) -> str:
+    """A write that another one covered, in words."""
+    text = ""
+    if isinstance(what, Drawn):
+        from .fold import settled_law
+
+        law = what.law
+        shown = what.said or (initializer_of(settled_law(law)) if not isinstance(law, tuple) else None)
+        text = str(shown) if shown is not None else "trunc_normal"
+    elif isinstance(what, Fill):
+        text = str(Zeros() if what.value == 0 else Ones() if what.value == 1 else Constant(what.value))
+    return f"{text} at {_site_text(site)}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _site_text(site: Site) -> str:
+    return str(site)

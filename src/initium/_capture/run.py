@@ -1,0 +1,176 @@
+"""Capture: a model's own initialisation as a plan. Its constructor runs, and its draws and fills are recorded instead of computed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._errors import ArgumentTypeError, PlanError
+from .._plan import Plan
+from .._planner import seed_or_drawn
+from . import handlers as handlers  # they register themselves
+from .mode import Event, Recorder
+from .programs import Homes
+from .reads import Reads, init_functions_recorded
+from .rows import Captured
+
+
+def capture(
+    fn: Callable[..., nn.Module], *args: Any, seed: int | None = None, one_pass: bool = False, **kwargs: Any
+) -> tuple[nn.Module, Plan]:
+    """A model's skeleton on meta, and its own initialisation as a plan.
+
+    ``fn(*args, **kwargs)`` runs as it is, while random and constant fills are recorded: nothing large is computed or even allocated,
+    so a model of any size takes as long as making its modules does. Every tensor then has an entry with its law, the init function
+    that was called, and the line of code that called it. What is copied, tied, or computed from a drawn tensor stays so. Where the
+    constructor looks at drawn values (``item()``, ``numpy()``, an ``if``), they are drawn by our engine, and it runs a second time,
+    when the names are known. torch's generators are seeded from ``seed`` meanwhile, and put back.
+
+    Args:
+        fn: a class, a factory, or a lambda where the constructor has keywords of these names.
+        args, kwargs: what it is called with.
+        seed: of the plan; None draws one from torch's generator.
+        one_pass: never run ``fn`` twice: what it looked at keeps streams of its own (``#0``, ``#1``, …).
+
+    Returns:
+        The model with every parameter and buffer on meta, and a plan for it: ``to_empty`` and ``plan.apply`` fill it.
+
+    Raises:
+        PlanError: two runs of a constructor that looks at its draws did different things; the message has both lines of code.
+        WriteError: it looks at more than 2³¹ drawn elements.
+
+    Limits: what another thread does is not recorded, nor what a C extension writes through a pointer that it kept.
+
+    Example:
+        >>> skeleton, plan = capture(nn.Linear, 768, 10, seed=0)
+        >>> skeleton.weight.device, str(plan["weight"].initializer)
+        (device(type='meta'), 'kaiming_uniform(a=√5, fan_in=768)')
+    """
+    captured = captured_run(fn, args, kwargs, seed_or_drawn(seed), one_pass)
+    (plan,) = captured.plans(copied=False)
+    settle_loose_tensors(captured, on_meta=True)
+    model = captured.models[0][1]
+    move_to_meta(model)
+    return model, plan
+
+
+def captured_run(
+    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, one_pass: bool = False
+) -> Captured:
+    """Run a constructor under the recorder; twice, if it looked at values whose names came later."""
+    first = run_constructor(fn, args, kwargs, seed, {})
+    forced = list(first.recorder.forced)
+    if not forced or one_pass:
+        return first
+    events, homes = first.recorder.events, first.homes
+    del first  # its tensors go before the second run has its own
+    second = run_constructor(fn, args, kwargs, seed, homes)
+    _check_same(events, second.recorder.events, forced[0])
+    return second
+
+
+def run_constructor(
+    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, homes: Homes
+) -> Captured:
+    """One recorded run. (The stack walk of ``_capture_sites`` ends at this function's name.)"""
+    recorder = Recorder(seed, homes)
+    with recording(recorder):
+        model = fn(*args, **kwargs)
+    if not isinstance(model, nn.Module):
+        raise ArgumentTypeError(
+            f"capture expects a callable that returns an nn.Module; {_name(fn)} returned {type(model).__name__}"
+        )
+    return Captured(recorder, [("", model)])
+
+
+@contextlib.contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Everything that is done inside is recorded, under generators of its own."""
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(recorder.seed)
+    try:
+        with init_functions_recorded(recorder), recorder, Reads(recorder):
+            yield
+    finally:
+        generator.set_state(before)
+
+
+def _check_same(first: list[Event], second: list[Event], read: Event) -> None:
+    for a, b in zip(first, second, strict=False):
+        if (a.what, a.shape, a.site) != (b.what, b.shape, b.site):
+            raise PlanError(
+                f"the constructor looks at values that it draws ({read.what} at {read.site}), so it ran twice, and did not do the "
+                f"same: first {a.what} of shape {a.shape} at {a.site}, then {b.what} of shape {b.shape} at {b.site}; "
+                f"make it do the same each time, or say one_pass=True"
+            )
+    if len(first) != len(second):
+        raise PlanError(
+            f"the constructor looks at values that it draws ({read.what} at {read.site}), so it ran twice, and recorded "
+            f"{len(first)} operations first and {len(second)} then; make it do the same each time, or say one_pass=True"
+        )
+
+
+def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
+    """Tensors that modules hold as plain attributes are filled; on a skeleton large ones go to meta."""
+    recorder, owned = captured.recorder, captured.owned()
+
+    def settled(value: Tensor) -> Tensor:
+        record = recorder.record(value)
+        if record is None or record.state is None or value.is_meta:
+            return value
+        if value.untyped_storage()._cdata in owned or (on_meta and record.state.random and value.numel() > 1 << 20):
+            return _meta_like(value) if on_meta else value
+        if not record.state.undefined:
+            recorder.refresh(value)
+        return value
+
+    for _, model in captured.models:
+        for module in model.modules():
+            for name, value in list(module.__dict__.items()):
+                if isinstance(value, Tensor):
+                    module.__dict__[name] = settled(value)
+                elif type(value) in (list, tuple, dict) and value:
+                    for part in value.values() if isinstance(value, dict) else value:
+                        if isinstance(part, Tensor):
+                            settled(part)
+
+
+def move_to_meta(model: nn.Module) -> None:
+    """Put every parameter and buffer on meta; ties, attributes, strides and flags stay."""
+    made: dict[object, Tensor] = {}
+    for module in model.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is None or tensor.is_meta:
+                    continue
+                identity = _identity(tensor)
+                if identity not in made:
+                    made[identity] = _meta_like(tensor)
+                tensors[name] = made[identity]  # type: ignore[assignment]
+
+
+def _meta_like(tensor: Tensor) -> Tensor:
+    with torch.no_grad():
+        empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    made: Tensor = empty
+    if isinstance(tensor, nn.Parameter):
+        made = nn.Parameter(empty, tensor.requires_grad)
+        if type(tensor) is not nn.Parameter:
+            made.__class__ = type(tensor)
+    made.__dict__.update(tensor.__dict__)
+    return made
+
+
+def _identity(tensor: Tensor) -> object:
+    """What two names of one tensor share."""
+    pointer = tensor.data_ptr() if tensor.layout is torch.strided and tensor.numel() else 0
+    return (pointer, tensor.dtype, tensor.shape, tensor.stride()) if pointer else id(tensor)
+
+
+def _name(fn: object) -> str:
+    return getattr(fn, "__qualname__", type(fn).__name__)

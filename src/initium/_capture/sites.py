@@ -1,0 +1,101 @@
+"""Who wrote: the line of the model's code behind a write, and the call of ``torch.nn.init`` on the way to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import torch
+
+_TORCH = str(Path(torch.__file__).parent) + os.sep
+_OURS = str(Path(__file__).parent.parent) + os.sep
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
+_TORCH_INIT = _TORCH + os.path.join("nn", "init.py")
+_TORCH_MODULES = _TORCH + os.path.join("nn", "modules") + os.sep
+# wrappers around torch.nn.init that hold no decision of their own: their caller is the author
+_THIN = (os.path.join("transformers", "initialization.py"), os.path.join("timm", "layers", "weight_init.py"))
+
+_USER, _LIBRARY, _MODULE, _INIT, _WRAPPER, _BOUNDARY = range(6)
+_KIND: dict[CodeType, int] = {}
+BOUNDARIES = frozenset({"run_constructor", "__enter__"})  # our functions above which nothing belongs to the model
+
+
+class Site(NamedTuple):
+    """A line of code; rendered only when somebody asks."""
+
+    code: CodeType
+    line: int
+
+    def __str__(self) -> str:
+        return f"{shown_path(self.code.co_filename)}:{self.line} {self.code.co_name}"
+
+
+class Call(NamedTuple):
+    """A call of an init function: its name, its frame (alive while it runs), and whether it is torch's own."""
+
+    name: str
+    frame: FrameType
+    is_torch: bool
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Its arguments and the numbers that it has worked out so far."""
+        return self.frame.f_locals
+
+
+def look() -> tuple[Site, Call | None]:
+    """The first line outside torch and thin wrappers, and the init function (torch's innermost, else the outermost wrapper) that it called."""
+    frame: FrameType | None = sys._getframe(2)
+    site: Site | None = None
+    call: Call | None = None
+    while frame is not None:
+        code = frame.f_code
+        kind = _KIND.get(code)
+        if kind is None:
+            kind = _KIND[code] = _kind_of(code)
+        if kind == _USER or (kind == _WRAPPER and not code.co_name.endswith("_")):
+            return Site(code, frame.f_lineno), call
+        if kind == _BOUNDARY:
+            break
+        if kind == _INIT:
+            if not code.co_name.startswith("_") and call is None:
+                call = Call(code.co_name, frame, True)
+        elif kind == _WRAPPER:
+            # a wrapper of torch's function adds nothing; one with a law of its own is the call to show
+            if not code.co_name.startswith("_") and (call is None or not call.is_torch):
+                call = Call(code.co_name, frame, False)
+        elif kind == _MODULE and site is None:
+            site = Site(code, frame.f_lineno)
+        frame = frame.f_back
+    if site is None:
+        here = sys._getframe(2)
+        site = Site(here.f_code, here.f_lineno)
+    return site, call
+
+
+def _kind_of(code: CodeType) -> int:
+    path = code.co_filename
+    if path == _TORCH_INIT:
+        return _INIT
+    if path.startswith(_TORCH_MODULES):
+        return _MODULE
+    if path.startswith(_TORCH):
+        return _LIBRARY
+    if path.startswith(_OURS):
+        return _BOUNDARY if code.co_name in BOUNDARIES else _LIBRARY
+    if path.startswith("<frozen") or (path.startswith(_STDLIB) and "site-packages" not in path):
+        return _LIBRARY
+    return _WRAPPER if path.endswith(_THIN) else _USER
+
+
+def shown_path(path: str) -> str:
+    """A path without the folder that Python imported it from."""
+    roots = sorted((root for root in sys.path if root and path.startswith(root.rstrip(os.sep) + os.sep)), key=len)
+    if roots:
+        return path[len(roots[-1].rstrip(os.sep)) + 1 :]
+    here = os.getcwd() + os.sep
+    return path.removeprefix(here)

@@ -1,0 +1,1 @@
+"""Behind ``initium.init``: drawing by torch's generator, and the functions by family."""

@@ -1,0 +1,1 @@
+"""Sharded tensors: which elements of the whole tensor a rank holds. ``placed.py`` first."""
