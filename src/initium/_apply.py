@@ -14,7 +14,8 @@ from ._inventory import Inventory, Slot, inventory
 from ._patterns import is_literal, matches
 from ._plan import Plan, Row, redecided
 from ._planner import decide, seed_or_drawn
-from ._recipe import Recipe, recipe
+from ._recipe import Recipe
+from ._recipe import recipe as recipe_of
 from ._rules import Rule
 from ._sharded.placed import located, needs_whole, reshard, why_not_located
 from ._tensors import why_not_writable
@@ -33,7 +34,7 @@ class _Write(NamedTuple):
 
 def initialize(
     model: nn.Module,
-    rules: str | Recipe | Rule | Iterable[Rule] | None = None,
+    recipe: str | Recipe | Rule | Iterable[Rule] | None = None,
     *,
     seed: int | None = None,
     only: Only = None,
@@ -43,7 +44,7 @@ def initialize(
 
     Args:
         model: a model with memory (not on meta).
-        rules: a recipe, its name or file, or rules; ``"torch"`` for what each module's class does.
+        recipe: a Recipe, its name or file, or rules; ``"torch"`` for what each module's class does.
         seed: as ``torch.manual_seed`` takes it; None draws one from torch's generator, and the plan shows it.
         only: names or globs; nothing else is touched.
         prefix: what goes before every name.
@@ -59,12 +60,12 @@ def initialize(
         >>> initialize(model, "he", seed=0)["bias"].kind
         'constant'
     """
-    if rules is None:
+    if recipe is None:
         raise ArgumentError(
             "initialize needs a recipe: 'torch' for what each module's own class does, 'he', 'xavier', …; "
             "for the model's own initialisation use initium.build(constructor, …, seed=0)"
         )
-    chosen = recipe(rules)  # type: ignore[arg-type]
+    chosen = recipe_of(recipe)  # type: ignore[arg-type]
     reshard(model)
     inv = inventory(model)
     names = [prefix + slot.name for slot in inv.slots]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeVar
@@ -22,7 +23,9 @@ from ._inventory import Slot
 from ._layouts.registry import layouts_of
 from ._plan import Plan
 from ._planner import DECLARED, seed_or_drawn
-from ._recipe import Recipe, names_for, recipe
+from ._recipe import Recipe, names_for
+from ._recipe import recipe as recipe_of
+from ._rules import Rule
 from .initializers import as_initializer
 
 M = TypeVar("M", bound=nn.Module)
@@ -83,7 +86,7 @@ class declaring:
     constructor does, and the plan's entries say what they overrode.
 
     Args:
-        source: a recipe, its name or file, or rules; None for each model's own initialisation.
+        recipe: a Recipe, its name or file, or rules; None for each model's own initialisation.
         seed: as for ``initium.initialize``.
 
     Raises:
@@ -96,8 +99,8 @@ class declaring:
         0.5
     """
 
-    def __init__(self, source: str | Recipe | None = None, *, seed: int | None = None) -> None:
-        self._recipe = None if source is None else recipe(source)
+    def __init__(self, recipe: str | Recipe | Rule | Sequence[Rule] | None = None, *, seed: int | None = None) -> None:
+        self._recipe = None if recipe is None else recipe_of(recipe)
         self._given_seed = seed
         self.plans: list[Plan] = []
 

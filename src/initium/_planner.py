@@ -13,7 +13,8 @@ from ._errors import ArgumentError, RuleError
 from ._grouping import grouped
 from ._inventory import Inventory, Slot, inventory
 from ._plan import Decision, Plan, Row, kind_of
-from ._recipe import Recipe, names_for, recipe, settled
+from ._recipe import Recipe, names_for, settled
+from ._recipe import recipe as recipe_of
 from ._rules import Rule, unmatched
 from ._stream import checked_seed
 from ._structure.structure import NAMES, Place, Structure, structure_of
@@ -24,12 +25,12 @@ from .initializers import ClassDefault, Initializer, Keep, Parts, Reset
 DECLARED = "_initium_declared"  # where a module keeps what declare() said of its tensors
 
 
-def plan(model: nn.Module, rules: str | Recipe | Rule | Iterable[Rule], *, seed: int | None = None, prefix: str = "") -> Plan:
+def plan(model: nn.Module, recipe: str | Recipe | Rule | Iterable[Rule], *, seed: int | None = None, prefix: str = "") -> Plan:
     """What every parameter and buffer of a model gets from a recipe; nothing is written.
 
     Args:
         model: real, sharded or on meta.
-        rules: a recipe, its name or file, or rules.
+        recipe: a Recipe, its name or file, or rules.
         seed: an integer as ``torch.manual_seed`` takes; None draws 63 bits from torch's generator and shows them.
         prefix: what goes before every name: two networks alike, or a part of a larger one.
 
@@ -43,7 +44,7 @@ def plan(model: nn.Module, rules: str | Recipe | Rule | Iterable[Rule], *, seed:
         >>> print(plan(torch.nn.Linear(3, 2), "he", seed=0)["weight"].std)
         0.8164965809277261
     """
-    return decide(inventory(model), recipe(rules), seed_or_drawn(seed), prefix)  # type: ignore[arg-type]
+    return decide(inventory(model), recipe_of(recipe), seed_or_drawn(seed), prefix)  # type: ignore[arg-type]
 
 
 def seed_or_drawn(seed: int | None) -> int:

@@ -201,7 +201,7 @@ def named_recipes() -> dict[str, Named]:
     return {name: entry for name, entry in sorted(_NAMED.items()) if entry.name == name}
 
 
-def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], **knobs: Any) -> Recipe:
+def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], /, **knobs: Any) -> Recipe:
     """A recipe by name, from a YAML or JSON file, or from rules.
 
     Args:

@@ -24,6 +24,7 @@ from .run import captured_run, settle_loose_tensors
 
 def build(
     fn: Callable[..., nn.Module],
+    /,
     *args: Any,
     seed: int | None = None,
     recipe: str | Recipe | Rule | Iterable[Rule] | None = None,

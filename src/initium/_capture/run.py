@@ -20,7 +20,7 @@ from .rows import Captured
 
 
 def capture(
-    fn: Callable[..., nn.Module], *args: Any, seed: int | None = None, one_pass: bool = False, **kwargs: Any
+    fn: Callable[..., nn.Module], /, *args: Any, seed: int | None = None, one_pass: bool = False, **kwargs: Any
 ) -> tuple[nn.Module, Plan]:
     """A model's skeleton on meta, and its own initialisation as a plan.
 
