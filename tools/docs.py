@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 API = ROOT / "docs" / "api.md"
 BLOCK = re.compile(r"(<!-- (output|varies|file|table): (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-SECTION = re.compile(r"^(Args|Returns|Raises|Example|Source|References|Differs from torch):\s*(.*)$")
+SECTION = re.compile(r"^(Use when|Not when|Args|Returns|Raises|Example|Source|References|Differs from torch):\s*(.*)$")
 WIDTH = 120
 
 

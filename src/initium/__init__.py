@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._declare import declaring as declaring
     from ._errors import InitiumError as InitiumError
     from ._fans import Layout as Layout
+    from ._gains import gain as gain
     from ._layouts.registry import module as module
     from ._measure.diff import Diff as Diff
     from ._measure.diff import diff as diff
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from .initializers import ClassDefault as ClassDefault
     from .initializers import ComplexRayleigh as ComplexRayleigh
     from .initializers import Constant as Constant
+    from .initializers import CutNormal as CutNormal
     from .initializers import DeltaOrthogonal as DeltaOrthogonal
     from .initializers import Dirac as Dirac
+    from .initializers import DtBias as DtBias
     from .initializers import Eye as Eye
     from .initializers import Hadamard as Hadamard
     from .initializers import Initializer as Initializer
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from .initializers import Keep as Keep
     from .initializers import LecunNormal as LecunNormal
     from .initializers import LecunUniform as LecunUniform
+    from .initializers import LogRange as LogRange
+    from .initializers import LogUniform as LogUniform
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
     from .initializers import PriorBias as PriorBias
     from .initializers import RandomWalk as RandomWalk
     from .initializers import Reset as Reset
+    from .initializers import Sinusoids as Sinusoids
     from .initializers import Siren as Siren
     from .initializers import Sparse as Sparse
     from .initializers import TruncNormal as TruncNormal
@@ -76,12 +82,23 @@ _HOMES = {
     "_recipe": ["Recipe", "named", "recipe"],
     "_rules": ["Rule"],
     "_measure.stats": ["Stats", "stats"],
+    "_gains": ["gain"],
     "init": [],
     "initializers": [
-        *("Bilinear", "Chrono", "ClassDefault", "ComplexRayleigh", "Constant", "DeltaOrthogonal", "Dirac", "Eye"),
-        *("Hadamard", "ICNR", "Initializer", "KaimingNormal", "KaimingUniform", "Keep", "LecunNormal"),
-        *("LecunUniform", "Normal", "Ones", "Orthogonal", "Parts", "PriorBias", "RandomWalk", "Reset", "Siren"),
-        *("Sparse", "TruncNormal", "Uniform", "Values", "VarianceScaling", "XavierNormal", "XavierUniform", "Zeros"),
+        *(
+            "Bilinear",
+            "Chrono",
+            "ClassDefault",
+            "ComplexRayleigh",
+            "Constant",
+            "CutNormal",
+            "DeltaOrthogonal",
+            "Dirac",
+            "DtBias",
+        ),
+        *("Eye", "Hadamard", "ICNR", "Initializer", "KaimingNormal", "KaimingUniform", "Keep", "LecunNormal", "LecunUniform"),
+        *("LogRange", "LogUniform", "Normal", "Ones", "Orthogonal", "Parts", "PriorBias", "RandomWalk", "Reset", "Sinusoids"),
+        *("Siren", "Sparse", "TruncNormal", "Uniform", "Values", "VarianceScaling", "XavierNormal", "XavierUniform", "Zeros"),
     ],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -186,8 +186,7 @@ class _Planner:
             )
         try:
             used = initializer.names()
-            if used:
-                initializer = initializer.bound(self._known(slot, used))
+            initializer = initializer.bound(self._known(slot, used) if used else {})
             program = initializer.program(shape, layout)
             unfit = why_not_drawable(dtype) if kind_of(program) == "drawn" else None
             if unfit:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +170,19 @@ class Named:
 
     @property
     def summary(self) -> str:
-        return (self.factory.__doc__ or "").strip().splitlines()[0] if self.factory.__doc__ else ""
+        """The first line of its docstring: what a network gets."""
+        return (self.factory.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def family(self) -> str:
+        """The file it stands in, by its bare name."""
+        return self.factory.__module__.rpartition(".")[2]
+
+    def said(self, section: str) -> str:
+        """What its docstring says under ``Use when:``, ``Not when:`` or ``Source:``, on one line; "" where it says nothing."""
+        text = inspect.getdoc(self.factory) or ""
+        found = re.search(rf"^{section}: (.*?)(?=\n\n|\n[A-Z][\w ]*:|\Z)", text, re.DOTALL | re.MULTILINE)
+        return " ".join(found.group(1).split()) if found else ""
 
 
 _NAMED: dict[str, Named] = {}
@@ -180,14 +194,17 @@ def named(name: str, *aliases: str) -> Callable[[Factory], Factory]:
     def register(factory: Factory) -> Factory:
         entry = Named(name, factory, aliases)
         for word in (name, *aliases):
-            if word in _NAMED and _NAMED[word].factory.__qualname__ != factory.__qualname__:
-                raise ArgumentError(
-                    f"two recipes are called {word!r}: {_NAMED[word].factory.__qualname__} and {factory.__qualname__}"
-                )
-            _NAMED[word] = entry
+            known = _NAMED.get(word)
+            if known is not None and _home(known.factory) != _home(factory):
+                raise ArgumentError(f"two recipes are called {word!r}: {_home(known.factory)} and {_home(factory)}")
+        _NAMED.update(dict.fromkeys((name, *aliases), entry))
         return factory
 
     return register
+
+
+def _home(factory: Factory) -> str:
+    return f"{factory.__module__}.{factory.__qualname__}"
 
 
 def named_recipes() -> dict[str, Named]:
@@ -196,8 +213,8 @@ def named_recipes() -> dict[str, Named]:
     from ._plugins import load
 
     for name, found in load("initium.recipes").items():
-        if name not in _NAMED and callable(found):
-            _NAMED[name] = Named(name, found)
+        if callable(found) and not any(entry.factory is found for entry in _NAMED.values()):
+            named(name.lower())(found)
     return {name: entry for name, entry in sorted(_NAMED.items()) if entry.name == name}
 
 
@@ -239,8 +256,6 @@ def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], /, **knobs: Any)
 
 
 def _called(entry: Named, knobs: dict[str, Any]) -> Recipe:
-    import inspect
-
     known = inspect.signature(entry.factory).parameters
     for knob in knobs:
         if knob not in known:

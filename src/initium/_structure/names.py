@@ -38,9 +38,24 @@ _OUTPUT = {
     "out",
     "output",
     "linear_out",
+    "linear_proj",
     "proj_out",
 }
-_UP = {"fc1", "c_fc", "up_proj", "dense_h_to_4h", "wi", "wi_1", "lin1", "linear1", "fc_in", "weights_in", "in_proj", "up"}
+_UP = {
+    "fc1",
+    "c_fc",
+    "up_proj",
+    "dense_h_to_4h",
+    "wi",
+    "wi_1",
+    "lin1",
+    "linear1",
+    "fc_in",
+    "weights_in",
+    "in_proj",
+    "up",
+    "linear_fc1",
+}
 _GATE = {"gate_proj", "wi_0", "fc1_g"}
 _DOWN = {
     "fc2",
@@ -54,7 +69,9 @@ _DOWN = {
     "weights_out",
     "down",
     "output_linear",
+    "linear_fc2",
 }
+_IN_BLOCK = {"attn_out": "output", "ff_out": "down"}
 _PACKED = {"q": "query", "k": "key", "v": "value", "gate": "gate", "up": "up"}
 _HEADS = {
     *(
@@ -71,6 +88,7 @@ _HEADS = {
         "qa_outputs",
         "cls",
     ),
+    *("actor", "actor_mean", "critic", "action_net", "value_net", "policy_head", "value_head"),
     *("output_projection", "logits", "vocab_projector", "prediction_head", "classification_head", "predictions", "out_head"),
 }
 
@@ -158,6 +176,8 @@ def _in_class(cls: str, child: str, module: nn.Module, layout: Layout) -> str | 
         return "output" if child in ("out_proj", "output_proj", "linear_out") else None
     if _FEED_FORWARD.search(cls):
         return _of_feed_forward(child, module)
+    if _BLOCK.search(cls) and child in _IN_BLOCK:  # OLMo's blocks hold their maps themselves
+        return _IN_BLOCK[child]
     if _BLOCK.search(cls) and child in ("fc1", "linear1", "fc2", "linear2", "pwconv1", "pwconv2", "lin1", "lin2"):
         return "up" if child.endswith("1") else "down"
     return None

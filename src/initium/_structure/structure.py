@@ -41,8 +41,9 @@ STRUCTURAL = (
     ),
 )
 BIASES = tuple(f"{role}_bias" for role in STRUCTURAL if role != "residual_norm")
-NAMES = frozenset({"depth", "layer", "branches", "branch", "width", "encoder_depth", "decoder_depth"})
+NAMES = frozenset({"depth", "layer", "branches", "branch", "width", "heads", "encoder_depth", "decoder_depth"})
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth")
+_HEADS = ("num_heads", "n_heads", "num_attention_heads", "n_head", "heads", "nhead")  # as attributes of an attention
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "embed_dim", "dim")
 LAYOUT_ROLES = frozenset(ROLES)
 KNOWN_ROLES = (*ROLES, *STRUCTURAL, *BIASES)
@@ -58,6 +59,7 @@ class Place(NamedTuple):
         depth: blocks in its stack; outside blocks, of the longest stack.
         branches: residual branches in its stack.
         branch: weights in its residual branch, itself included.
+        heads: of the nearest module above it that counts its attention heads.
         how: where the roles were read.
     """
 
@@ -67,6 +69,7 @@ class Place(NamedTuple):
     branches: int | None = None
     branch: int | None = None
     how: str = ""
+    heads: int | None = None
 
     @property
     def shown(self) -> str | None:
@@ -77,6 +80,7 @@ class Place(NamedTuple):
     def names(self) -> dict[str, float]:
         """What expressions may refer to."""
         known = {"layer": self.layer, "depth": self.depth, "branches": self.branches, "branch": self.branch}
+        known["heads"] = self.heads
         return {name: value for name, value in known.items() if value is not None}
 
 
@@ -272,13 +276,24 @@ class _Reader:
         if not roles and slot.layout.role == "bias":
             beside, beside_how = self.roles.get(_weight_beside(name), ((), ""))
             roles, how = tuple(f"{role}_bias" for role in beside if f"{role}_bias" in _RANK), beside_how
-        place = Place(roles, None, longest, most, self.branch.get(name), how)
+        place = Place(roles, None, longest, most, self.branch.get(name), how, self._heads(name))
         block = self._block(name)
         if block is None:
             return place
         stack, index = self.block_of[block]
         depth = longest if len(self.stacks) == 1 else len(stack.blocks)
         return place._replace(layer=index, depth=depth, branches=stack.branches or None)
+
+    def _heads(self, name: str) -> int | None:
+        path = name.rpartition(".")[0]
+        while True:
+            for attribute in _HEADS:
+                count = getattr(self.modules.get(path), attribute, None)
+                if isinstance(count, int) and not isinstance(count, bool):
+                    return count
+            if not path:
+                return None
+            path = path.rpartition(".")[0]
 
     def _numbers(self) -> dict[str, float]:
         numbers: dict[str, float] = {}

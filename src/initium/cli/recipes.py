@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 
 import click
 
@@ -28,14 +29,27 @@ def _list(as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"name": one.name, "aliases": list(one.aliases), "summary": one.summary, "knobs": _knobs(one.factory)}
+                {
+                    "name": one.name,
+                    "aliases": list(one.aliases),
+                    "summary": one.summary,
+                    "use_when": one.said("Use when"),
+                    "not_when": one.said("Not when"),
+                    "source": one.said("Source"),
+                    "knobs": _knobs(one.factory),
+                }
                 for one in found
             ]
         )
         return
-    rows = [(", ".join((one.name, *one.aliases)), one.summary) for one in found]
-    click.echo("\n".join(columns([("recipe", "what it does"), *rows], terminal_width())))
-    click.echo("initium recipes NAME shows its knobs and rules")
+    rows = [(", ".join((one.name, *one.aliases)), one.said("Use when"), one.said("Source")) for one in found]
+    room = max(terminal_width() - max(len(row[0]) for row in rows) - 4, 40)
+    widths = (room * 3 // 5, room - room * 3 // 5)
+    short = [
+        (row[0], *(textwrap.shorten(cell, w, placeholder="…") for cell, w in zip(row[1:], widths, strict=True))) for row in rows
+    ]
+    click.echo("\n".join(columns([("recipe", "use when", "source"), *short], terminal_width())))
+    click.echo("initium recipes NAME shows what it does, when not to use it, its knobs and its rules")
 
 
 def _show(name: str, as_json: bool) -> None:

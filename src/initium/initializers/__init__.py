@@ -10,15 +10,19 @@ from .constant import Constant, Ones, Zeros
 from .cut_normal import CutNormal
 from .delta_orthogonal import DeltaOrthogonal
 from .dirac import Dirac
+from .dt_bias import DtBias
 from .eye import Eye
 from .hadamard import Hadamard
 from .icnr import ICNR
 from .keep import ClassDefault, Keep, Reset
+from .log_range import LogRange
+from .log_uniform import LogUniform
 from .normal import Normal
 from .orthogonal import Orthogonal
 from .parts import Parts
 from .prior_bias import PriorBias
 from .random_walk import RandomWalk
+from .sinusoids import Sinusoids
 from .siren import Siren
 from .sparse import Sparse
 from .trunc_normal import TruncNormal
@@ -44,6 +48,7 @@ __all__ = [
     "CutNormal",
     "DeltaOrthogonal",
     "Dirac",
+    "DtBias",
     "Eye",
     "Hadamard",
     "Initializer",
@@ -52,6 +57,8 @@ __all__ = [
     "Keep",
     "LecunNormal",
     "LecunUniform",
+    "LogRange",
+    "LogUniform",
     "Normal",
     "Ones",
     "Orthogonal",
@@ -59,6 +66,7 @@ __all__ = [
     "PriorBias",
     "RandomWalk",
     "Reset",
+    "Sinusoids",
     "Siren",
     "Sparse",
     "TruncNormal",

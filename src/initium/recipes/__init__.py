@@ -1,7 +1,14 @@
-"""Recipes: what a network gets, by name. One family a file; each is a function with the few knobs it has, found by ``named``."""
+"""Recipes: what a network gets, by name. One family a file; each is a function with the few knobs it has, found by ``named``.
+
+Every file here whose name has no leading underscore is loaded, so a new family is one file and its test.
+"""
 
 from __future__ import annotations
 
-from . import general, recurrent, residual, self_normalizing, signal, torch_defaults, transformers_depth, tutorial
+import importlib
+import pkgutil
 
-__all__ = ["general", "recurrent", "residual", "self_normalizing", "signal", "torch_defaults", "transformers_depth", "tutorial"]
+FAMILIES = tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")))
+
+for _family in FAMILIES:
+    importlib.import_module(f".{_family}", __name__)

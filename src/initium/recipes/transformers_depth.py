@@ -30,13 +30,24 @@ def _scaled(where: str | None, gain: str, initializer: type[XavierNormal]) -> li
 
 @named("deepnorm")
 def deepnorm(kind: str = "one stack") -> Recipe:
-    """Xavier with a gain β < 1 on v, out and feed-forward weights; use for post-norm transformers with LN(α x + f(x)), to 1,000 layers.
+    """Xavier with a gain β < 1 on v, out and feed-forward weights.
 
     One stack of N layers: α = (2N)^¼, β = (8N)^−¼. Encoder of N with decoder of M: α = .81 (N⁴ M)^(1/16) and β = .87 (N⁴ M)^(−1/16) in the
     encoder, α = (3M)^¼ and β = (12M)^−¼ in the decoder. q and k have gain 1. The α is the model's: this recipe cannot set it.
 
+    Use when: post-norm transformers with LN(α x + f(x)), to 1,000 layers.
+    Not when: pre-norm, or the model has no α: β alone makes every branch too quiet.
+
     Args:
         kind: ``"one stack"`` or ``"encoder-decoder"``.
+
+    Raises:
+        RuleError: no v, output or feed-forward weights could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> round(initium.plan(net, "deepnorm", seed=0)["layers.0.linear1.weight"].std / (2 / 320) ** 0.5, 9)  # (8 · 8)^−¼
+        0.353553391
 
     Source: Wang et al. 2022 (2203.00555), figure 2 and table 1. torchscale differs: it divides by X / 1.15, which is not × .87, and q, k, v
     start from a gain of 1 / √2 there, so its v has β / √2.
@@ -57,8 +68,17 @@ def t_fixup(kind: str = "encoder-decoder") -> Recipe:
     Encoder of N layers: v, out, fc1, fc2 × .67 N^−¼; decoder of M (self and cross attention): × (9M)^−¼; embeddings
     N(0, d^−1) × (9N)^−¼ (that is std d^−½ (9N)^−¼). With one stack, the decoder's rule holds for all, N = M = its depth.
 
+    Use when: transformers without layer norm are to train without warm-up.
+    Not when: the model has layer norms: leave them out, or use ``deepnorm``.
+
     Args:
         kind: ``"encoder-decoder"`` or ``"one stack"`` (decoder only).
+
+    Example:
+        >>> net = nn.Transformer(64, 4, 6, 6, 256, batch_first=True)
+        >>> plan = initium.plan(net, "t-fixup", seed=0)
+        >>> [round(plan[f"{part}.layers.0.linear1.weight"].std / (2 / 320) ** 0.5, 6) for part in ("encoder", "decoder")]
+        [0.428092, 0.368894]
 
     Source: Huang et al. 2020 (ICML) and layer6ai-labs/T-Fixup. Trap: fairseq starts v from a gain of 1 / √2, so their code multiplies it by
     √2 first; here the gain is said, and that cancels. The model must leave out its layer norms; the factor √d on embeddings stays.
@@ -84,10 +104,17 @@ def _everywhere(std: float | str, *rules: Rule, **knobs: float | None) -> Recipe
 
 @named("small")
 def small(width: float | None = None) -> Recipe:
-    """Weights and embeddings N(0, 2 / (5 d)), d the model's width; use for transformers without warm-up, with a later layer norm.
+    """Weights and embeddings N(0, 2 / (5 d)), d the model's width.
+
+    Use when: pre-norm transformers are to train without warm-up.
+    Not when: post-norm and deep: ``deepnorm``.
 
     Args:
         width: d; None reads it from the config or the embedding.
+
+    Example:
+        >>> round(initium.plan(nn.Linear(768, 768), initium.recipe("small", width=768), seed=0)["weight"].std, 6)
+        0.022822
 
     Source: Nguyen & Salazar 2019 (1910.05895); GPT-NeoX ``small_init``.
     """
@@ -96,11 +123,20 @@ def small(width: float | None = None) -> Recipe:
 
 @named("wang", "gpt-j")
 def wang(width: float | None = None, depth: float | None = None) -> Recipe:
-    """Small init, and std 2 / (L √d) on the weights that end residual branches: GPT-J's and GPT-NeoX's choice for deep language models.
+    """Small init, and std 2 / (L √d) on the weights that end residual branches.
+
+    Use when: deep pre-norm language models, as GPT-J and GPT-NeoX.
+    Not when: no residual ends can be found: say them by ``roles=``.
 
     Args:
         width: d; None reads it from the config or the embedding.
         depth: L; None reads it from the model.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, initium.recipe("wang", width=768, depth=12), seed=0)
+        >>> round(plan["layers.0.linear2.weight"].std, 6)
+        0.006014
 
     Source: Wang & Komatsuzaki 2021 (GPT-J); GPT-NeoX ``wang_init``, used there for attention and MLP outputs.
     """
@@ -110,11 +146,21 @@ def wang(width: float | None = None, depth: float | None = None) -> Recipe:
 
 @named("gpt2-residual")
 def gpt2_residual(std: float = 0.02, depth: float | None = None) -> Recipe:
-    """Weights and embeddings N(0, std²), ends of residual branches std / √(2 L): keeps the stream's variance flat in pre-norm models.
+    """Weights and embeddings N(0, std²), ends of residual branches std / √(2 L).
+
+    The variance of a pre-norm stream then does not grow with depth; without the factor it grows 2 L times as much.
+
+    Use when: pre-norm decoders of your own; ``gpt2`` and ``nanogpt`` are the recipes of these two models.
+    Not when: post-norm: ``deepnorm``.
 
     Args:
         std: everywhere else.
         depth: L, the number of layers with two branches each; None reads it from the model.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> initium.plan(net, "gpt2-residual", seed=0)["layers.0.self_attn.out_proj.weight"].std
+        0.005
 
     Source: Radford et al. 2019, section 2.3. The ends are found by role and full name: transformers once matched a name that never
     occurred, and scaled nothing.
@@ -124,11 +170,20 @@ def gpt2_residual(std: float = 0.02, depth: float | None = None) -> Recipe:
 
 @named("depth-scaled")
 def depth_scaled(std: float = 0.02) -> Recipe:
-    """Weights and embeddings N(0, std²), ends of residual branches std / √(2 (l + 1)), l the layer's index from 0: later layers start smaller.
+    """Weights and embeddings N(0, std²), ends of residual branches std / √(2 (l + 1)), l the layer's index from 0.
+
+    Use when: pre-norm decoders in which later layers are to start more quietly.
+    Not when: all layers are to be alike: ``gpt2-residual`` counts by the depth L instead.
 
     Args:
         std: everywhere else, and of the ends before the factor.
 
-    Source: torchtitan's llama3 (depth_init) and OLMo's mitchell, both with l + 1. Counting by the depth L instead is ``gpt2-residual``.
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "depth-scaled", seed=0)
+        >>> [round(plan[f"layers.{l}.linear2.weight"].std, 9) for l in (0, 7)]
+        [0.014142136, 0.005]
+
+    Source: torchtitan's llama3 (depth_init) and OLMo's mitchell, both with l + 1.
     """
     return _everywhere(std, Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * (layer + 1))")))

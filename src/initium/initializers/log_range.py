@@ -1,0 +1,46 @@
+"""LogRange: the decays of a state space that remembers at every scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._errors import ArgumentError
+from .._fans import Layout
+from .._programs import Draw
+from ._base import Initializer
+
+
+@dataclass(frozen=True)
+class LogRange(Initializer):
+    """log 1, log 2, …, log N along the last axis: Mamba's ``A_log``, so that A = −e^A_log is S4D-Real's −1, −2, …, −N.
+
+    Raises:
+        ArgumentError: a tensor without dimensions.
+
+    Example:
+        >>> LogRange()(2, 3).exp()
+        tensor([[1., 2., 3.],
+                [1., 2., 3.]])
+
+    Source: Gu et al. 2022 (2206.11893), S4D-Real; Gu & Dao 2023 (2312.00752), mamba_simple.py; transformers has it along the heads of Mamba-2.
+    """
+
+    name = "log_range"
+    random = False
+    exact = False  # by a logarithm
+
+    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
+        row = self._row(shape)
+        return float(row.mean()), float(row.std(correction=0))
+
+    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
+        return self._row(shape).expand(shape).clone()
+
+    def _row(self, shape: tuple[int, ...]) -> Tensor:
+        if not shape:
+            raise ArgumentError("log_range is for tensors of at least 1 dimension")
+        return torch.tensor([math.log(n) for n in range(1, shape[-1] + 1)], dtype=torch.float64, device="cpu")

@@ -1,0 +1,158 @@
+"""Code bases that train language models: nanoGPT, torchtitan, Megatron, OLMo. None of them can be a dependency, so the tests have their
+numbers by hand, on models written out the way these write theirs."""
+
+from __future__ import annotations
+
+from .._recipe import Recipe, named
+from .._rules import Rule
+from ..initializers import Initializer, Normal
+from ._models import cut, cut3, everything
+
+
+def _with_depth(recipe: Recipe, depth: float | None) -> Recipe:
+    return recipe if depth is None else Recipe(recipe.rules, knobs={"depth": depth})
+
+
+@named("nanogpt")
+def nanogpt(std: float = 0.02, depth: float | None = None) -> Recipe:
+    """Linear layers and embeddings N(0, 0.02²), every ``c_proj`` 0.02 / √(2 L), biases 0, norms 1 and 0; the head is tied to the embedding.
+
+    Use when: training a GPT the way nanoGPT does.
+    Not when: the model is deep enough for its layers to differ: ``torchtitan-llama3``.
+
+    Args:
+        std: everywhere else.
+        depth: L; None reads it from the model.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 2, enable_nested_tensor=False)
+        >>> initium.plan(net, "nanogpt", seed=0)["layers.0.self_attn.out_proj.weight"].std
+        0.01
+
+    Source: karpathy/nanoGPT, model.py, ``GPT._init_weights`` and ``GPT.__init__``.
+    """
+    ends = Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * depth)"))
+    return _with_depth(everything(Normal(std), Normal(std), ends), depth)
+
+
+@named("torchtitan-llama3", "torchtitan")
+def torchtitan_llama3() -> Recipe:
+    """Embeddings N(0, 1), q, k, v and gate N(0, 0.02²), o, up and down 0.02 / √(2 (l + 1)), the head N(0, 1 / d) cut at ±3 σ, norms 1.
+
+    l is the layer's index from 0. Of the feed-forward net w1 is the gate, w3 up, w2 down: w2 *and* w3 are scaled. Experts and routers are
+    scaled as well.
+
+    Use when: training Llama 3 or a mixture of experts with gated feed-forward nets, pre-norm.
+    Not when: the feed-forward net has no gate: its first layer counts as "up" and would be scaled.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> class FeedForward(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.w1, self.w3, self.w2 = nn.Linear(64, 96), nn.Linear(64, 96), nn.Linear(96, 64)
+        >>> class Block(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.feed_forward = FeedForward()
+        >>> plan = initium.plan(nn.ModuleList([Block() for _ in range(8)]), "torchtitan-llama3", seed=0)
+        >>> [plan[f"{layer}.feed_forward.{w}.weight"].std for layer, w in ((7, "w1"), (7, "w2"), (7, "w3"))]
+        [0.02, 0.005, 0.005]
+
+    Source: pytorch/torchtitan, models/llama3 and models/common, ``init_weights``, with depth_init=True. The normals are trunc_normal_, cut
+    at the absolute ±2, the head's at ±3 of its std, whose std is then 0.98657839 / √d. (llama2.c scales w3 instead of w2.)
+    """
+    scaled = cut("0.02 / sqrt(2 * (layer + 1))")
+    return everything(
+        cut(0.02),
+        Normal(1.0),
+        Rule(role="residual_out", initializer=scaled),
+        Rule(role="up", initializer=scaled, optional=True),
+        Rule(role="up", initializer=cut(0.02), gates=("gate", "up"), optional=True),
+        Rule(role="up", initializer=scaled, gates=("up",), optional=True),
+        Rule(role="router", initializer=scaled, optional=True),
+        Rule(role="gate", initializer=scaled, ndim=3, optional=True),
+        Rule(role="head", initializer=cut3("1 / sqrt(fan_in)"), optional=True),
+    )
+
+
+@named("megatron")
+def megatron(std: float = 0.02, embedding_std: float | None = None, depth: float | None = None) -> Recipe:
+    """Weights N(0, 0.02²), attention output and second feed-forward layer 0.02 / √(2 L), embeddings as weights, biases 0, norms reset.
+
+    A tensor-parallel shard is the slice of the whole weight, as Megatron means it.
+
+    Use when: training transformers as Megatron-LM and Megatron-core do.
+    Not when: hybrid stacks with one branch a layer, which Megatron divides by √L: say depth = L / 2.
+
+    Args:
+        std: init_method_std.
+        embedding_std: embedding_init_method_std; None is ``std``.
+        depth: L; None reads it from the model.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> initium.plan(net, initium.recipe("megatron", std=0.01), seed=0)["layers.7.linear2.weight"].std
+        0.0025
+
+    Source: NVIDIA/Megatron-LM, megatron/core/utils.py, ``init_method_normal`` and ``scaled_init_method_normal``; Shoeybi et al. 2019 (1909.08053).
+    """
+    ends = Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * depth)"))
+    return _with_depth(everything(Normal(std), Normal(std if embedding_std is None else embedding_std), ends), depth)
+
+
+@named("olmo-mitchell", "mitchell")
+def olmo_mitchell(embedding_std: float | None = None) -> Recipe:
+    """Every map and embedding N(0, 1 / d) cut at ±3 σ, what ends a residual branch 1 / √(2 · fan_in · (l + 1)), biases 0, norms 1.
+
+    d is the width: the fan_in of q, k, v, the first feed-forward layer and the head. l is the layer's index from 0.
+
+    Use when: training deep pre-norm language models as OLMo does: later layers write less into the stream.
+    Not when: embeddings are tied to the head and scaled by √d in the forward pass.
+
+    Args:
+        embedding_std: emb_init_std; None is d^−½.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "olmo-mitchell", seed=0)
+        >>> [round(plan[f"layers.{l}.linear2.weight"].std / 0.9865783925581086, 9) for l in (0, 7)]
+        [0.044194174, 0.015625]
+
+    Source: allenai/OLMo, olmo/model.py, ``init_weights`` with init_fn="mitchell". A normal cut at ±3 σ has 0.98657839 of that std.
+    """
+    embedding: Initializer = cut3("1 / sqrt(fan_out)" if embedding_std is None else embedding_std)
+    ends = Rule(role="residual_out", initializer=cut3("1 / sqrt(2 * fan_in * (layer + 1))"))
+    return everything(cut3("1 / sqrt(fan_in)"), embedding, ends)
+
+
+@named("olmo-normal")
+def olmo_normal(std: float = 0.02, cutoff: bool = False) -> Recipe:
+    """Weights and embeddings N(0, 0.02²), residual ends included, biases 0, norms 1.
+
+    Use when: training OLMo 1 with init_fn="normal", or OLMo 2.
+    Not when: the stack is deep and no norm stands at the end of its branches: ``olmo-mitchell``.
+
+    Args:
+        std: init_std.
+        cutoff: cut the normal at ±3 std (init_cutoff_factor=3), whose own std is then 0.98657839 std.
+
+    Example:
+        >>> initium.plan(nn.Linear(64, 256, bias=False), "olmo-normal", seed=0)["weight"].std
+        0.02
+
+    Source: allenai/OLMo, olmo/model.py, ``init_weights`` with init_fn="normal".
+    """
+    law: Initializer = cut3(std) if cutoff else Normal(std)
+    return everything(law, law)

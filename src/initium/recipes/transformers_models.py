@@ -1,0 +1,285 @@
+"""The networks of transformers, as transformers 5.23 starts them.
+
+Most share one rule: N(0, initializer_range²) for every map and embedding, biases 0, norms reset, no scaling by depth. Those that differ
+have a recipe of their own.
+"""
+
+from __future__ import annotations
+
+from .._recipe import Recipe, named
+from .._rules import Rule
+from ..initializers import Constant, DtBias, LogRange, Normal, Sinusoids, Uniform
+from ._models import cut, everything
+
+
+def _plain(std: float, *rules: Rule) -> Recipe:
+    return everything(Normal(std), Normal(std), *rules)
+
+
+@named("bert")
+def bert(std: float = 0.02) -> Recipe:
+    """Weights and embeddings N(0, 0.02²), padding row and biases 0, norms 1 and 0.
+
+    Use when: training BERT, RoBERTa or ELECTRA from scratch as transformers does.
+    Not when: the stack is deep and pre-norm: scale the residual ends, ``gpt2``.
+
+    Args:
+        std: the configuration's initializer_range.
+
+    Example:
+        >>> initium.plan(nn.Embedding(100, 64), "bert", seed=0)["weight"].std
+        0.02
+
+    Source: transformers, modeling_utils.py, ``_init_weights``; Devlin et al. 2018 (1810.04805), where the normal is cut at ±2 σ.
+    """
+    return _plain(std)
+
+
+@named("llama")
+def llama(std: float = 0.02) -> Recipe:
+    """Weights and embeddings N(0, 0.02²), biases 0, norms reset (1; Gemma's, which are stored less 1, 0); no scaling by depth.
+
+    Use when: training Llama, Mistral, Qwen, OLMo 2, Gemma or GPT-NeoX from scratch as transformers does.
+    Not when: you want what the models themselves were trained from: ``torchtitan-llama3``, ``olmo-mitchell``, ``megatron``.
+
+    Args:
+        std: the configuration's initializer_range.
+
+    Example:
+        >>> initium.plan(nn.Linear(64, 256, bias=False), "llama", seed=0)["weight"].std
+        0.02
+
+    Source: transformers, modeling_utils.py, ``_init_weights``.
+    """
+    return _plain(std)
+
+
+@named("gpt2")
+def gpt2(std: float = 0.02, depth: float | None = None) -> Recipe:
+    """Weights and embeddings N(0, 0.02²), what ends a residual branch 0.02 / √(2 L), biases 0, norms 1 and 0.
+
+    Use when: training GPT-2 or another pre-norm decoder: the variance of the stream then does not grow with depth.
+    Not when: post-norm (``deepnorm``); very deep (``torchtitan-llama3``, which scales by the layer's index).
+
+    Args:
+        std: the configuration's initializer_range.
+        depth: L, layers of two branches each; None reads it from the model.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "gpt2", seed=0)
+        >>> plan["layers.0.linear1.weight"].std, plan["layers.0.linear2.weight"].std
+        (0.02, 0.005)
+
+    Source: transformers, modeling_gpt2.py; Radford et al. 2019, section 2.3. Before 5.23 transformers matched a name that never occurred
+    and scaled nothing (issue 47458). OpenAI's TensorFlow code has 0.01 for positions; transformers has 0.02 there, and so has this.
+    """
+    ends = Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * depth)"))
+    recipe = _plain(std, ends)
+    return recipe if depth is None else Recipe(recipe.rules, knobs={"depth": depth})
+
+
+@named("t5")
+def t5(factor: float = 1.0) -> Recipe:
+    """q N(0, 1 / (d · d_kv)), all other maps N(0, 1 / fan_in), embeddings N(0, 1), tables of relative positions N(0, 1 / d), norms 1.
+
+    T5's attention does not divide by √d_kv, so its q starts smaller by that factor.
+
+    Use when: training T5 or another encoder-decoder whose attention has no scale of its own.
+    Not when: the attention divides by √d_kv: q would be scaled twice.
+
+    Args:
+        factor: the configuration's initializer_factor, on every std and on the norms.
+
+    Raises:
+        RuleError: no query was found, or nobody counts the attention heads.
+
+    Example:
+        >>> class SelfAttention(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.n_heads, self.q, self.k, self.v, self.o = 4, *(nn.Linear(64, 64, bias=False) for _ in range(4))
+        >>> plan = initium.plan(nn.ModuleDict({"attention": SelfAttention()}), "t5", seed=0)
+        >>> plan["attention.q.weight"].std, plan["attention.k.weight"].std
+        (0.03125, 0.125)
+
+    Source: transformers, modeling_t5.py, ``T5PreTrainedModel._init_weights``; Raffel et al. 2019 (1910.10683), Mesh TensorFlow.
+    """
+    f = f"{factor!r}"
+    return everything(
+        Normal(f"{f} / sqrt(fan_in)"),
+        Normal(factor),
+        Rule(role="norm", initializer=factor, optional=True),
+        Rule(role="query", initializer=Normal(f"{f} / sqrt(fan_in * fan_out / heads)")),
+        Rule("**.relative_attention_bias.weight", Normal(f"{f} / sqrt(width)"), optional=True),
+        Rule(role="head", initializer=Normal(factor), optional=True),
+    )
+
+
+@named("clip")
+def clip(std: float = 0.02, factor: float = 1.0) -> Recipe:
+    """q, k, v N(0, 1 / (2 L d)), attention output N(0, 1 / d), fc1 N(0, 1 / (2 d)), fc2 N(0, 1 / (2 L d)), embeddings N(0, 0.02²).
+
+    Each tower by its own width d and depth L; the class token N(0, 1 / d), projections N(0, 1 / fan_in), the logit scale log(1 / 0.07).
+
+    Use when: training CLIP from scratch as transformers does.
+    Not when: as OpenAI does (``clip-openai``): there q, k and v have d^−½ and the *output* has d^−½ (2 L)^−½, so that the variance of the
+        stream does not grow with depth.
+
+    Args:
+        std: initializer_range, of the vision tower's patches and positions.
+        factor: initializer_factor, on every std.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 2, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "clip", seed=0)
+        >>> plan["layers.0.self_attn.in_proj_weight"].std, plan["layers.0.self_attn.out_proj.weight"].std
+        (0.0625, 0.125)
+
+    Source: transformers, modeling_clip.py, ``CLIPPreTrainedModel._init_weights``. It says 2.6592 for log(1 / 0.07) = 2.65926. OpenAI's
+    clip/model.py has the two factors of the attention the other way round, and the paper does not say them: both are here.
+    """
+    f = f"{factor!r}"
+    return _clip(std, factor, f"{f} / sqrt(2 * depth * fan_in)", f"{f} / sqrt(fan_in)", 2.6592)
+
+
+@named("clip-openai")
+def clip_openai() -> Recipe:
+    """q, k, v N(0, 1 / d), attention output N(0, 1 / (2 L d)), fc1 N(0, 1 / (2 d)), fc2 N(0, 1 / (2 L d)), tokens N(0, 0.02²).
+
+    Positions N(0, 0.01²), the class token N(0, 1 / d), projections N(0, 1 / fan_in), the logit scale log(1 / 0.07).
+
+    Use when: training CLIP, or another pre-norm encoder, as OpenAI's code does.
+    Not when: you compare with transformers' CLIP, which swaps the two factors of the attention: ``clip``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 2, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "clip-openai", seed=0)
+        >>> plan["layers.0.self_attn.in_proj_weight"].std, plan["layers.0.self_attn.out_proj.weight"].std
+        (0.125, 0.0625)
+
+    Source: openai/CLIP, clip/model.py, ``initialize_parameters``; Radford et al. 2021 (2103.00020). There the vision tower's blocks stay as torch
+    has them; here both towers follow the rule of the text tower.
+    """
+    return _clip(0.01, 1.0, "1 / sqrt(fan_in)", "1 / sqrt(2 * depth * fan_in)", 2.6592600369327783)
+
+
+def _clip(positions: float, factor: float, into: str, out: str, scale: float) -> Recipe:
+    f = f"{factor!r}"
+    return everything(
+        Normal(f"{f} / sqrt(fan_in)"),
+        Normal(0.02 * factor),
+        Rule(role=("query", "key", "value"), initializer=Normal(into)),
+        Rule(role="output", initializer=Normal(out), optional=True),
+        Rule(role="up", initializer=Normal(f"{f} / sqrt(2 * fan_in)"), optional=True),
+        Rule(role="down", initializer=Normal(f"{f} / sqrt(2 * depth * fan_out)"), optional=True),
+        Rule("**.{patch_embedding,conv1}.weight", Normal(positions * factor), optional=True),
+        Rule("**.{position_embedding.weight,positional_embedding}", Normal(positions * factor), optional=True),
+        Rule("**.class_embedding", Normal(f"{f} / sqrt(numel)"), optional=True),
+        Rule("**.logit_scale", Constant(scale), optional=True),
+    )
+
+
+@named("whisper")
+def whisper(std: float = 0.02) -> Recipe:
+    """Weights and embeddings N(0, 0.02²), biases 0, norms 1 and 0, the encoder's positions sines and cosines.
+
+    Use when: training Whisper or another encoder-decoder of speech as transformers does.
+    Not when: the encoder's positions are learned: that table is then drawn, by a rule of yours over this.
+
+    Args:
+        std: the configuration's init_std.
+
+    Example:
+        >>> initium.plan(nn.Conv1d(80, 32, 3), "whisper", seed=0)["weight"].std
+        0.02
+
+    Source: transformers, modeling_whisper.py; openai/whisper, model.py, ``sinusoids``; Radford et al. 2022 (2212.04356).
+    """
+    return _plain(std, Rule("**encoder.embed_positions.weight", Sinusoids(), optional=True))
+
+
+@named("mamba")
+def mamba(std: float = 0.1, official: bool = False) -> Recipe:
+    """A = −1 … −N in every channel, D = 1, Δ from 0.001 to 0.1 by the logarithm, dt_proj U(±R^−½), in, x and embeddings N(0, 0.1²).
+
+    A_log = log 1 … log N; dt_proj.bias = softplus⁻¹ Δ; the convolution U(±1 / √k) with bias 0; out_proj U(±1 / √fan_in).
+
+    Use when: training Mamba from scratch, as transformers does, or with official=True as its authors do.
+    Not when: the model is Mamba-2, whose A is one number a head: transformers has log 1 … log heads there, mamba_ssm ``LogUniform(1, 16)``.
+
+    Args:
+        std: the configuration's initializer_range.
+        official: as mamba_simple.py: in_proj and x_proj as torch has them, embeddings N(0, 0.02²), the convolution's bias as torch has it, and
+            out_proj U(±1 / √fan_in) / √L.
+
+    Example:
+        >>> class Mamba(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.A_log, self.D = nn.Parameter(torch.empty(8, 4)), nn.Parameter(torch.empty(8))
+        ...         self.dt_proj = nn.Linear(4, 8)
+        >>> plan = initium.plan(Mamba(), "mamba", seed=0)
+        >>> plan.values("A_log")[:4].exp().round(decimals=4), plan["dt_proj.weight"].initializer.b
+        (tensor([1., 2., 3., 4.]), 0.5)
+
+    Source: transformers, modeling_mamba.py; state-spaces/mamba, mamba_simple.py and mixer_seq_simple.py; Gu & Dao 2023 (2312.00752).
+    """
+    default = Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)")
+    scaled = Uniform("-1 / sqrt(fan_in * depth)", "1 / sqrt(fan_in * depth)") if official else default
+    return everything(
+        default if official else Normal(std),
+        Normal(0.02 if official else std),
+        Rule("**.conv1d.weight", default, optional=True),
+        *([Rule("**.conv1d.bias", Uniform("-0.5", "0.5"), optional=True)] if official else []),
+        Rule("**.dt_proj.weight", default),
+        Rule("**.dt_proj.bias", DtBias()),
+        Rule("**.A_log", LogRange()),
+        Rule("**.D", 1),
+        Rule("**.out_proj.weight", scaled, optional=True),
+    )
+
+
+@named("mixtral")
+def mixtral(std: float = 0.02) -> Recipe:
+    """Weights, every expert's and the routers', and embeddings N(0, 0.02²), biases and score corrections 0, norms 1.
+
+    Use when: training Mixtral, Qwen3-MoE or DeepSeek-V3 from scratch as transformers does.
+    Not when: as torchtitan trains them: experts and routers by depth, ``torchtitan-llama3``.
+
+    Args:
+        std: the configuration's initializer_range.
+
+    Example:
+        >>> initium.plan(nn.Linear(64, 8, bias=False), "mixtral", seed=0)["weight"].std
+        0.02
+
+    Source: transformers, modeling_mixtral.py, ``MixtralPreTrainedModel._init_weights``.
+    """
+    return _plain(std)
+
+
+@named("vit")
+def vit(std: float = 0.02) -> Recipe:
+    """Weights, patches included, N(0, 0.02²), biases 0, norms 1 and 0, class token and positions N(0, 0.02²), mask token 0.
+
+    Use when: training ViT as transformers does.
+    Not when: as the paper does: ``timm-vit-jax``.
+
+    Args:
+        std: the configuration's initializer_range.
+
+    Example:
+        >>> initium.plan(nn.Conv2d(3, 32, 8, 8), "vit", seed=0)["weight"].std
+        0.02
+
+    Source: transformers, modeling_vit.py, ``ViTPreTrainedModel._init_weights``: tokens and positions by trunc_normal_, cut at the absolute ±2.
+    """
+    return _plain(
+        std,
+        Rule("**.{cls_token,position_embeddings}", cut(std), role="parameter", optional=True),
+        Rule("**.mask_token", 0, role="parameter", optional=True),
+    )
