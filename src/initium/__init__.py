@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import init as init
     from ._apply import initialize as initialize
+    from ._audit.expect import expect as expect
+    from ._audit.report import Finding as Finding
+    from ._audit.report import Report as Report
+    from ._audit.run import audit as audit
     from ._capture.build import build as build
     from ._capture.run import capture as capture
     from ._declare import declare as declare
@@ -70,6 +74,9 @@ __version__ = "0.1.0"
 # name -> the module it lives in; loaded when asked for, so that `import initium` is cheap
 _HOMES = {
     "_apply": ["initialize"],
+    "_audit.expect": ["expect"],
+    "_audit.report": ["Finding", "Report"],
+    "_audit.run": ["audit"],
     "_capture.run": ["capture"],
     "_capture.build": ["build"],
     "_declare": ["declare", "declaring"],

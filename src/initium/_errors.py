@@ -34,6 +34,10 @@ class WriteError(InitiumError, RuntimeError):
     """A tensor that cannot be written: expanded, inference, meta, an empty placeholder."""
 
 
+class ModelError(InitiumError, RuntimeError):
+    """A model whose own code fails: its constructor raises, or makes no module."""
+
+
 class BackendError(InitiumError, RuntimeError):
     """A backend that was asked for and cannot run here."""
 

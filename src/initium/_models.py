@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -80,6 +81,18 @@ def build_model(text: str, arguments: Mapping[str, Any] | None = None, *, seed: 
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"{text} makes a {type(model).__name__}, not an nn.Module")
     return model
+
+
+def model_callable(text: str, arguments: Mapping[str, Any] | None = None) -> Callable[[], Any]:
+    """What a MODEL argument names, as a function without arguments; the module it stands in is imported, and nothing is built.
+
+    Raises:
+        ArgumentError: an unknown form or name, with the nearest.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # a module may build its model as it is read
+        maker = _maker(text)
+    return functools.partial(with_torchvision, functools.partial(maker, **(arguments or {})))
 
 
 def _maker(text: str) -> Callable[..., object]:

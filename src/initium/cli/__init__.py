@@ -1,7 +1,7 @@
-"""The command line: ``initium plan | write | stats | diff | recipes | demo``. Words and looks only; the work is done below.
+"""The command line: ``initium plan | write | stats | audit | explain | diff | recipes | demo``. Words and looks only; the work is done below.
 
-Nothing here imports torch until a command runs, so that ``--help`` answers at once. Exit codes: 0; 1, two things differ; 2, bad input;
-3, a fault of initium's own.
+Nothing here imports torch until a command runs, so that ``--help`` answers at once. Exit codes: 0; 1, two things differ, or an audit
+found something; 2, bad input; 3, a model that could not be run, or a fault of initium's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from .._errors import InitiumError
-from . import demo, diff, plan, recipes, stats, write
+from . import audit, demo, diff, explain, plan, recipes, stats, write
 
 
 class Refused(click.ClickException):
@@ -68,12 +68,15 @@ class Commands(click.Group):
 @click.group("initium", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, package_name="initium", prog_name="initium")
 def main() -> None:
-    """Weight initialisation for PyTorch: see what every parameter gets, write it, measure it, compare it.
+    """Weight initialisation for PyTorch: see what every parameter gets, write it, measure it, audit it, compare it.
 
     MODEL is package.module:callable, path/to/file.py:callable, torchvision:NAME, timm:NAME or hf:CONFIG (a config.json, a folder that has
     one, or a model type such as gpt2), with --arg key=value for the callable.
     """
 
 
-for _command in (plan.command, write.command, stats.command, diff.command, recipes.command, demo.command):
+for _command in (
+    *(plan.command, write.command, stats.command, audit.command, explain.command),
+    *(diff.command, recipes.command, demo.command),
+):
     main.add_command(_command)

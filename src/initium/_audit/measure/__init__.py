@@ -1,0 +1,1 @@
+"""The instrument: construction under observation, one pass over the values, a probe forward and backward. It judges nothing."""

@@ -1,0 +1,249 @@
+"""Measuring a model: which instruments run, in which order, and the reason for each that does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
+
+from ..._errors import InitiumError, ModelError
+from ..._inventory import Inventory, Slot, inventory
+from ..._measure.sources import tensors_of
+from ..report import NotRun
+from .canary import found
+from .construct import Construction, again, first_line, lost_writes, missed_on_meta, run_constructor
+from .inputs import candidates, given
+from .likeness import rows_of
+from .moments import Moments, moments_of
+from .probe import CannotRun, probe
+from .seen import Seen, TensorSeen
+
+_REBUILT = 200_000_000  # elements up to which a model is built a second time unasked
+_PROBED = 1_000_000_000  # and up to which it is run backward unasked: gradients and copies are three times the model
+
+
+class Wanted(NamedTuple):
+    """What to measure: the values, a forward pass, a backward pass, a second build (None: if small), a build on meta."""
+
+    values: bool
+    forward: bool
+    backward: bool
+    rebuild: bool | None
+    meta: bool
+
+
+def collect(
+    source: nn.Module | str | Path | None,
+    make: Callable[[], nn.Module] | None,
+    inputs: Any,
+    seed: int,
+    label: str,
+    wanted: Wanted,
+) -> tuple[Seen, dict[str, NotRun], dict[str, float]]:
+    """Measure a model, a file or what a callable makes; (what was seen, why the rest was not, seconds of each part).
+
+    Raises:
+        ModelError: the callable raises or makes no module, or the model cannot be read.
+    """
+    clock = _Clock()
+    why: dict[str, NotRun] = {}
+    if isinstance(source, (str, Path)):
+        return _file(source, label, wanted, clock)
+    built: Construction | None = None
+    if make is not None:
+        built = _built(make, seed, label)
+        model = built.model
+    else:
+        assert isinstance(source, nn.Module)
+        model = source
+        reason = f"{label} was given as a model, already built: give the class or function that makes it"
+        why |= {need: NotRun(need, reason) for need in ("construction", "rebuild", "meta")}
+    clock.lap("construction")
+    lazy = [name for name, one in model.named_parameters() if isinstance(one, UninitializedTensorMixin)]
+    if lazy:
+        seen = Seen(label, model, None, notes={"lazy": lazy})
+        reason = f"{lazy[0]} is lazy and has no shape yet: run one forward pass first"
+        return (
+            seen,
+            {**why, **{k: NotRun(k, reason, k == "forward") for k in ("values", "forward", "grad", "model")}},
+            clock.laps,
+        )
+    try:
+        inv = inventory(model)
+    except InitiumError as error:
+        raise ModelError(f"{label} cannot be read: {error}") from error
+    seen = Seen(label, model, inv, built=built)
+    if not inv.slots:
+        why["model"] = NotRun("model", f"{label} has no parameter and no buffer: there is nothing to audit", True)
+    _tensors(seen, inv, wanted.values)
+    if built is not None:
+        seen.lost = lost_writes(built, inv)
+    clock.lap("values")
+    meta = [slot.name for slot in inv.slots if slot.tensor.is_meta]
+    if meta:
+        why["values"] = NotRun("values", f"{len(meta)} tensors are on meta and have no values, the first {meta[0]}")
+    if make is not None:
+        _rebuilt(seen, make, seed, wanted, why, bool(meta))
+        clock.lap("second build")
+    if wanted.forward and inv.slots:
+        _probed(seen, inputs, wanted, why, meta)
+        clock.lap("forward and backward")
+    if not wanted.values:
+        why.pop("values", None)
+    return seen, why, clock.laps
+
+
+def _built(make: Callable[[], nn.Module], seed: int, label: str) -> Construction:
+    try:
+        built = run_constructor(make, seed)
+    except InitiumError:
+        raise
+    except Exception as error:  # a constructor may raise anything
+        hint = "; give arguments by a lambda" if isinstance(error, TypeError) else ""
+        raise ModelError(f"{label} cannot be built: {type(error).__name__}: {first_line(error)}{hint}") from error
+    if not isinstance(built.model, nn.Module):
+        raise ModelError(f"{label} makes a {type(built.model).__name__}, not an nn.Module")
+    return built
+
+
+def _tensors(seen: Seen, inv: Inventory, values: bool) -> None:
+    for slot in inv.slots:
+        if slot.tied_to is None:
+            seen.tensors[slot.name] = _tensor(slot, seen.built, values)
+
+
+def _tensor(slot: Slot, built: Construction | None, values: bool) -> TensorSeen:
+    trace = built.trace(slot.tensor) if built is not None and slot.computed is None else None
+    if slot.tensor.is_meta:
+        return TensorSeen(slot.name, None, slot, trace=trace)
+    tensor = slot.tensor.detach()
+    one = TensorSeen(slot.name, tensor, slot, trace=trace)
+    moments: Moments | None = moments_of(tensor) if values and tensor.numel() else None
+    if trace is not None and _may_be_unfilled(trace.blank, tensor, moments):
+        unfilled = int(found(tensor).sum())
+        if not unfilled and not trace.writes and trace.blank and moments is not None and moments.nan == tensor.numel():
+            unfilled = tensor.numel()
+        one = replace(one, unfilled=unfilled)
+    rows = None
+    if moments is not None and not slot.is_buffer and len(slot.shape) >= 2 and tensor.is_floating_point():
+        matrix = tensor.reshape(tensor.shape[0], -1)
+        if matrix.shape[0] > 1 and matrix.shape[1] > 1 and not moments.constant and not moments.nan and not moments.inf:
+            rows = rows_of(matrix)
+    return replace(one, moments=moments, rows=rows)
+
+
+def _may_be_unfilled(blank: bool, tensor: Tensor, moments: Moments | None) -> bool:
+    """Whether it is worth looking for the canary: floats that hold it are NaN; integers must be searched."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        return moments.nan > 0 if moments is not None else blank
+    return tensor.numel() <= 1 << 24
+
+
+def _rebuilt(seen: Seen, make: Callable[[], nn.Module], seed: int, wanted: Wanted, why: dict[str, NotRun], meta: bool) -> None:
+    elements = sum(one.tensor.numel() for one in seen.tensors.values() if one.tensor is not None)
+    if wanted.rebuild is False or meta:
+        why["rebuild"] = NotRun("rebuild", "it is on meta" if meta else "a second build was not asked for")
+        why["meta"] = NotRun("meta", why["rebuild"].reason)
+        return
+    if wanted.rebuild is None and elements > _REBUILT:
+        reason = f"a second build of {elements:,} elements takes as much memory again: say rebuild=True"
+        why["rebuild"], why["meta"] = NotRun("rebuild", reason), NotRun("meta", reason)
+        return
+    if wanted.values:
+        other = again(make, seed)
+        if other is None:
+            why["rebuild"] = NotRun("rebuild", "the constructor raises when it is run a second time")
+        else:
+            seen.unlike_itself = _unlike(seen, other)
+        del other
+    else:
+        why["rebuild"] = NotRun("rebuild", "level static looks at no values")
+    if wanted.meta:
+        missed = missed_on_meta(make, seed)
+        if isinstance(missed, str):
+            why["meta"] = NotRun("meta", missed)
+        else:
+            seen.missed = missed
+
+
+def _unlike(seen: Seen, other: Inventory) -> list[str]:
+    unlike = []
+    for slot in other.slots:
+        mine = seen.tensors.get(slot.name)
+        if mine is None or mine.tensor is None or mine.unfilled or slot.tensor.is_meta:
+            continue
+        if mine.tensor.shape != slot.tensor.shape or not torch.equal(
+            mine.tensor.nan_to_num() if mine.moments is not None and mine.moments.nan else mine.tensor,
+            slot.tensor.detach().nan_to_num() if mine.moments is not None and mine.moments.nan else slot.tensor.detach(),
+        ):
+            unlike.append(slot.name)
+    return unlike
+
+
+def _probed(seen: Seen, inputs: Any, wanted: Wanted, why: dict[str, NotRun], meta: list[str]) -> None:
+    assert seen.model is not None
+    elements = sum(one.tensor.numel() for one in seen.tensors.values() if one.tensor is not None)
+    reason = ""
+    if meta:
+        reason = f"{len(meta)} tensors are on meta, the first {meta[0]}: it cannot be run"
+    backward = wanted.backward
+    if elements > _PROBED and inputs is None:
+        reason = reason or f"a probe of {elements:,} elements takes three times their memory: say inputs= to have it made"
+        why["forward"], why["grad"] = NotRun("forward", reason), NotRun("grad", reason)
+        return
+    if not reason:
+        tries = [given(inputs)] if inputs is not None else candidates(seen.model)
+        matrices = [
+            one.name
+            for one in seen.parameters
+            if len(one.shape) >= 2
+            and one.moments is not None
+            and (one.moments.constant or (one.rows and one.rows.n_duplicates))
+        ]
+        trained = {
+            one.name: one.slot.tensor for one in seen.tensors.values() if one.slot and not one.is_buffer and not one.computed
+        }
+        try:
+            seen.probe = probe(seen.model, tries, trained, backward=backward, twins=matrices)
+        except CannotRun as error:
+            reason = str(error)
+    if reason:
+        why["forward"], why["grad"] = NotRun("forward", reason, True), NotRun("grad", reason)
+    elif backward and seen.probe is not None and not seen.probe.has_gradients:
+        said = "; ".join(seen.probe.unusual) or "no parameter is trained"
+        why["grad"] = NotRun("grad", said)
+
+
+def _file(path: str | Path, label: str, wanted: Wanted, clock: _Clock) -> tuple[Seen, dict[str, NotRun], dict[str, float]]:
+    """A checkpoint: names and values, and nothing else."""
+    tensors = tensors_of(path)
+    seen = Seen(label, None, None)
+    for one in tensors:
+        tensor = tensors.read(one.key)
+        moments = moments_of(tensor) if wanted.values and tensor.numel() else None
+        rows = None
+        if moments is not None and tensor.dim() >= 2 and tensor.is_floating_point() and not moments.constant:
+            matrix = tensor.reshape(tensor.shape[0], -1)
+            rows = rows_of(matrix) if min(matrix.shape) > 1 and not moments.nan and not moments.inf else None
+        seen.tensors[one.key] = TensorSeen(one.key, tensor, None, moments, rows=rows)
+    clock.lap("values")
+    reason = "a file has values and no code"
+    needs = ("construction", "rebuild", "meta", "forward", "grad", "model")
+    return seen, {need: NotRun(need, reason) for need in needs}, clock.laps
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self._last = now

@@ -1,0 +1,147 @@
+"""One pass over the values of a tensor: moments in fp64, extremes, zeros, what is not finite, and a few values for the figures."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_CHUNK = 1 << 17  # elements looked at together: they stay in the cache from one question to the next
+_SAMPLE = 4096
+
+
+class Moments(NamedTuple):
+    """What one tensor holds; moments and extremes are of its finite elements.
+
+    Args:
+        size: finite elements.
+        mean, std: std is the population's (÷ n).
+        kurtosis: fourth central moment ÷ variance²; NaN for a constant.
+        low, high: the extremes.
+        zeros: elements that are exactly 0.
+        nan, inf: elements that are not finite.
+        subnormal: elements that are not 0 and below the dtype's normal range.
+        sample: up to 4,096 elements at even distances, for figures and tests of shape.
+    """
+
+    size: int
+    mean: float
+    std: float
+    kurtosis: float
+    low: float
+    high: float
+    zeros: int
+    nan: int
+    inf: int
+    subnormal: int
+    sample: Tensor
+
+    @property
+    def constant(self) -> bool:
+        return self.size > 0 and self.low == self.high and not self.nan and not self.inf
+
+    @property
+    def rms(self) -> float:
+        return math.hypot(self.mean, self.std)
+
+    @property
+    def largest(self) -> float:
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def mark(self) -> tuple[float, ...]:
+        """What two tensors of the same values, walked in the same order, share."""
+        return (self.size, self.mean, self.std, self.low, self.high, self.zeros)
+
+
+def moments_of(tensor: Tensor) -> Moments:
+    """Measure a tensor; it is walked in memory order where it is dense."""
+    flat = _flat(tensor.detach())
+    total = _Sum()
+    for start in range(0, flat.numel(), _CHUNK):
+        total.add(flat[start : start + _CHUNK])
+    step = max(flat.numel() // _SAMPLE, 1)
+    return total.result(_tiniest(tensor.dtype), flat[::step][:_SAMPLE].float())
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    if hasattr(tensor, "full_tensor"):
+        tensor = tensor.full_tensor()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    tensor = tensor.resolve_conj().resolve_neg()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
+    return tensor.reshape(-1)
+
+
+def _tiniest(dtype: torch.dtype) -> float:
+    return torch.finfo(dtype).smallest_normal if dtype.is_floating_point else 0.0
+
+
+class _Sum:
+    """Running sums around a first guess of the mean, so that fp32 within a chunk is enough; fp64 across chunks."""
+
+    def __init__(self) -> None:
+        self.count = self.zeros = self.nan = self.inf = self.small = 0
+        self.s1 = self.s2 = self.s3 = self.s4 = 0.0
+        self.low, self.high = math.inf, -math.inf
+        self.shift: float | None = None
+        self.tiny = 0.0
+
+    def add(self, piece: Tensor) -> None:
+        x = piece if piece.dtype in (torch.float32, torch.float64) else piece.to(torch.float32)
+        low, high = (float(end) for end in torch.aminmax(x))
+        if not math.isfinite(low) or not math.isfinite(high):
+            self.nan += int(x.isnan().sum())
+            self.inf += int(x.isinf().sum())
+            x = x[x.isfinite()]
+            if not x.numel():
+                return
+            low, high = (float(end) for end in torch.aminmax(x))
+        n = x.numel()
+        self.low, self.high, self.count = min(self.low, low), max(self.high, high), self.count + n
+        if low == high:
+            self.zeros += n if low == 0 else 0
+            self._constant(low, n)
+            return
+        if low <= 0 <= high:
+            self.zeros += n - int(torch.count_nonzero(x))
+        if max(abs(low), abs(high)) > 1e8 or max(abs(low), abs(high)) < 1e-8:
+            x = x.double()  # fourth powers would leave fp32's range
+        if self.shift is None:
+            self.shift = float(x.mean())
+        d = x - self.shift
+        square = d * d
+        self.s1 += float(d.sum())
+        self.s2 += float(square.sum())
+        self.s3 += float(torch.dot(d, square))
+        self.s4 += float(torch.dot(square, square))
+
+    def _constant(self, value: float, n: int) -> None:
+        if self.shift is None:
+            self.shift = value
+        d = value - self.shift
+        self.s1, self.s2, self.s3, self.s4 = self.s1 + n * d, self.s2 + n * d**2, self.s3 + n * d**3, self.s4 + n * d**4
+
+    def result(self, tiniest: float, sample: Tensor) -> Moments:
+        n = self.count
+        if not n:
+            return Moments(0, math.nan, math.nan, math.nan, math.nan, math.nan, 0, self.nan, self.inf, 0, sample)
+        assert self.shift is not None
+        m1, m2, m3, m4 = (s / n for s in (self.s1, self.s2, self.s3, self.s4))
+        variance = max(m2 - m1 * m1, 0.0) if self.low != self.high else 0.0
+        fourth = m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4
+        kurtosis = fourth / variance**2 if variance > 0 and variance**2 > 0 else math.nan
+        subnormal = 0
+        if tiniest and sample.numel():
+            small = ((sample != 0) & (sample.abs() < tiniest)).sum()
+            subnormal = round(int(small) * n / sample.numel())
+        mean = self.low if self.low == self.high else self.shift + m1
+        return Moments(
+            n, mean, math.sqrt(variance), kurtosis, self.low, self.high, self.zeros, self.nan, self.inf, subnormal, sample
+        )

@@ -1,0 +1,307 @@
+"""The probe: one forward pass with hooks, one backward from random cotangents, and where gradients were 0 a small step and both again.
+
+BatchNorm normalises by its batch (at the start its running statistics say nothing), dropout is off, and everything is put back:
+parameters, buffers, modes, the generators. No ``.grad`` is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .construct import first_line, seeded
+from .inputs import Inputs
+
+
+@dataclass
+class Signal:
+    """What one call of one layer put out.
+
+    Args:
+        name, kind: the module's full name and class.
+        order: its place among all calls.
+        rms, mean, largest: of the output.
+        finite: whether all of it is.
+        input_rms: of its first float input, or NaN.
+        units: channels; dead_units: those that are 0 everywhere; flat_units: those that are constant; positions: samples × places.
+        saturated: share of a sigmoid's or tanh's inputs beyond ±4, or NaN.
+        cosine: between the outputs for the first two inputs, their means over inputs left in; NaN for a batch of one.
+        grad_rms: of the gradient that comes back to the output; NaN without a backward pass.
+    """
+
+    name: str
+    kind: str
+    order: int
+    rms: float
+    mean: float
+    largest: float
+    finite: bool
+    input_rms: float = math.nan
+    units: int = 0
+    dead_units: int = 0
+    flat_units: int = 0
+    positions: int = 0
+    saturated: float = math.nan
+    cosine: float = math.nan
+    grad_rms: float = math.nan
+
+
+@dataclass
+class Probe:
+    """What the probe saw.
+
+    Args:
+        inputs: what the forward pass was called with, and where that came from.
+        signals: per call of a leaf module, in order.
+        outputs: rms of each float tensor that came out; logits: the first of them if it is (batch, classes).
+        gradients: full name -> rms of the gradient, None where none arrives; of the first pass.
+        after: the same after a small step, for those that were 0.
+        unusual: sentences on what could not be done.
+    """
+
+    inputs: Inputs
+    signals: list[Signal] = field(default_factory=list)
+    outputs: list[float] = field(default_factory=list)
+    logits: Tensor | None = None
+    input_cosine: float = math.nan
+    gradients: dict[str, float | None] = field(default_factory=dict)
+    after: dict[str, float | None] = field(default_factory=dict)
+    alike: dict[str, int] = field(default_factory=dict)
+    unusual: list[str] = field(default_factory=list)
+
+    @property
+    def has_gradients(self) -> bool:
+        return bool(self.gradients)
+
+
+class CannotRun(Exception):
+    """The model could not be run; the message is the sentence to show."""
+
+
+def probe(
+    model: nn.Module, tries: Iterable[Inputs], parameters: Mapping[str, Tensor], *, backward: bool, twins: Iterable[str] = ()
+) -> Probe:
+    """Run the model on the first of the inputs that it takes.
+
+    Args:
+        model: it is left as it was.
+        tries: inputs, the likeliest first.
+        parameters: full name -> parameter, whose gradients are asked for.
+        backward: whether to run backward.
+        twins: names of matrices of which it is asked whether their rows' gradients are equal.
+
+    Raises:
+        CannotRun: it raises on all of them, or returns no tensor of floats; says which and why.
+    """
+    failed: list[tuple[Inputs, Exception]] = []
+    with _as_it_was(model), seeded(0), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for inputs in tries:
+            try:
+                return _run(model, inputs, parameters, backward, tuple(twins))
+            except CannotRun:
+                raise
+            except Exception as error:  # a model may raise anything
+                failed.append((inputs, error))
+    if not failed:
+        raise CannotRun("no input could be made for it: say inputs= (--input on the command line)")
+    tried, raised = failed[0]
+    said = f"its forward raises {type(raised).__name__}: {first_line(raised)} (on {shapes(tried)}, from {tried.how})"
+    hint = "" if tried.how == "inputs=" else "; say inputs= (--input on the command line) if that is not what it takes"
+    raise CannotRun(said + hint)
+
+
+def shapes(inputs: Inputs) -> str:
+    """The inputs in words: ``2×3×224×224, input_ids=2×16``."""
+
+    def one(value: Any) -> str:
+        return "×".join(map(str, value.shape)) or "()" if isinstance(value, Tensor) else type(value).__name__
+
+    named = [f"{name}={one(value)}" for name, value in inputs.kwargs.items()]
+    return ", ".join([*map(one, inputs.args), *named]) or "nothing"
+
+
+def _run(model: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor], backward: bool, twins: tuple[str, ...]) -> Probe:
+    found = Probe(inputs, input_cosine=_first_cosine(inputs))
+    wanted = {name: one for name, one in parameters.items() if one.requires_grad and one.is_floating_point()}
+    with torch.set_grad_enabled(backward and bool(wanted)), _listening(model, found.signals):
+        outputs = _floats(model(*inputs.args, **inputs.kwargs))
+    if not outputs:
+        raise CannotRun(f"its forward returns no tensor of floats on {shapes(inputs)}, so there is no signal to look at")
+    found.outputs = [_rms(one) for one in outputs]
+    if outputs[0].dim() == 2 and outputs[0].shape[1] > 1:
+        found.logits = outputs[0].detach().float()
+    if backward and wanted:
+        _backward(model, inputs, outputs, wanted, found, twins)
+    return found
+
+
+def _backward(
+    model: nn.Module, inputs: Inputs, outputs: list[Tensor], wanted: dict[str, Tensor], found: Probe, twins: tuple[str, ...]
+) -> None:
+    differentiable = [one for one in outputs if one.requires_grad]
+    if not differentiable:
+        found.unusual.append("its outputs carry no gradient")
+        return
+    grads = _gradients(differentiable, wanted)
+    found.gradients = {name: None if grad is None else _rms(grad) for name, grad in grads.items()}
+    from .likeness import rows_of
+
+    for name in twins:
+        grad = grads.get(name)
+        if grad is not None and grad.dim() >= 2 and grad.shape[0] > 1:
+            found.alike[name] = rows_of(grad.flatten(1)).n_duplicates
+    zero = [name for name, rms in found.gradients.items() if rms == 0.0]
+    if not zero:
+        return
+    with torch.no_grad():
+        for name, one in wanted.items():
+            grad, rms = grads[name], found.gradients[name]
+            if grad is not None and rms and math.isfinite(rms):
+                one.add_(grad, alpha=-0.01 * (_rms(one) or 1.0) / rms)
+    del grads, outputs, differentiable
+    other = Inputs(tuple(map(_another, inputs.args)), {k: _another(v) for k, v in inputs.kwargs.items()}, inputs.how)
+    try:
+        again = [one for one in _floats(model(*other.args, **other.kwargs)) if one.requires_grad]
+        after = _gradients(again, {name: wanted[name] for name in zero})
+    except Exception as error:
+        found.unusual.append(f"the second pass raises {type(error).__name__}: {first_line(error)}")
+        return
+    found.after = {name: None if grad is None else _rms(grad) for name, grad in after.items()}
+
+
+def _gradients(outputs: list[Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor | None]:
+    total = sum((one.float() * torch.randn(one.shape).to(one.device)).sum() for one in outputs)
+    assert isinstance(total, Tensor)
+    grads = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+    return dict(zip(wanted, grads, strict=True))
+
+
+def _another(value: Any) -> Any:
+    """A second input like the first: its samples in another order, negated where they are numbers."""
+    if not isinstance(value, Tensor) or not value.dim():
+        return value
+    return -value.flip(0) if value.is_floating_point() else value.flip(0)
+
+
+@contextlib.contextmanager
+def _listening(model: nn.Module, signals: list[Signal]) -> Iterator[None]:
+    names = {module: name for name, module in reversed(list(model.named_modules()))}
+    handles = []
+
+    def heard(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        out = next(iter(_floats(output)), None)
+        if out is None or not out.numel():
+            return
+        with torch.no_grad():
+            signal = _signal(names[module], module, len(signals), args, out)
+        signals.append(signal)
+        if out.requires_grad:
+
+            def came_back(grad: Tensor) -> None:
+                signal.grad_rms = _rms(grad)
+
+            out.register_hook(came_back)
+
+    for module in names:
+        if not module._modules or isinstance(module, nn.MultiheadAttention):
+            handles.append(module.register_forward_hook(heard))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+_CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
+_RECTIFIERS = ("ReLU", "ReLU6")
+_GATES = ("Sigmoid", "Tanh", "Hardsigmoid", "Softsign")
+
+
+def _signal(name: str, module: nn.Module, order: int, args: tuple[Any, ...], out: Tensor) -> Signal:
+    kind = type(module).__name__
+    x = out.detach().float()
+    norm = float(torch.linalg.vector_norm(x, dtype=torch.float64))
+    rms = norm / math.sqrt(x.numel())
+    signal = Signal(name, kind, order, rms, float(x.mean()), float(x.abs().max()), math.isfinite(rms))
+    first = next((a for a in args if isinstance(a, Tensor) and a.is_floating_point()), None)
+    if first is not None:
+        signal.input_rms = _rms(first)
+        if kind in _GATES and first.numel():
+            signal.saturated = float((first.detach().abs() > 4).float().mean())
+    if x.dim() >= 2 and x.shape[0] >= 2 and rms > 0:
+        a, b = x[0].flatten().double(), x[1].flatten().double()
+        scale = float(a.norm() * b.norm())
+        signal.cosine = float(a @ b) / scale if scale > 0 else math.nan
+    if kind in _RECTIFIERS or isinstance(module, _CHANNELS_FIRST):
+        axis = 1 if x.dim() > 3 or isinstance(module, _CHANNELS_FIRST) else x.dim() - 1
+        rest = [i for i in range(x.dim()) if i != axis]
+        low, high = x.amin(rest), x.amax(rest)
+        signal.units, signal.positions = x.shape[axis], x.numel() // max(x.shape[axis], 1)
+        signal.dead_units = int(((low == 0) & (high == 0)).sum())
+        signal.flat_units = int((low == high).sum())
+    return signal
+
+
+@contextlib.contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """In probing mode inside; modes, momenta, parameters and buffers as before after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    norms = [module for module, _ in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta: list[tuple[Any, float | None]] = [(module, module.momentum) for module in norms]
+    tensors = [*model.parameters(), *model.buffers()]
+    kept = [(one, one.detach().clone(), one._version) for one in tensors if not one.is_meta]
+    try:
+        model.eval()
+        for module, _ in momenta:
+            module.training = module.track_running_stats or module.training
+            module.momentum = 0.0
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for module, momentum in momenta:
+            module.momentum = momentum
+        with torch.no_grad():
+            for one, copy, version in kept:
+                if one._version != version:
+                    one.copy_(copy)
+
+
+def _floats(value: Any, depth: int = 0) -> list[Tensor]:
+    """The tensors of floats in what a forward pass returns, in order."""
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() else []
+    if depth > 4:
+        return []
+    if isinstance(value, Mapping):
+        parts: Iterable[Any] = value.values()
+    elif isinstance(value, (list, tuple)):
+        parts = value
+    elif hasattr(value, "__dataclass_fields__"):
+        parts = vars(value).values()
+    else:
+        return []
+    return [one for part in parts for one in _floats(part, depth + 1)]
+
+
+def _rms(x: Tensor) -> float:
+    if not x.numel():
+        return 0.0
+    return float(torch.linalg.vector_norm(x.detach().float(), dtype=torch.float64)) / math.sqrt(x.numel())
+
+
+def _first_cosine(inputs: Inputs) -> float:
+    for value in (*inputs.args, *inputs.kwargs.values()):
+        if isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1 and value.shape[0] > 1:
+            a, b = value[0].flatten().double(), value[1].flatten().double()
+            scale = float(a.norm() * b.norm())
+            return float(a @ b) / scale if scale else math.nan
+    return math.nan

@@ -1,0 +1,409 @@
+"""The observer of a construction: a dispatch mode under which everything runs as always, and who wrote what is noted by storage.
+
+Memory that is asked for empty gets the canary. Each storage has a ``Trace``: its writes, their line of code and init function, the
+law they declare, and the storages it was computed from.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..._capture.mode import covers, kind_of, tensors_in
+from ..._capture.sites import Call, Site, look
+from . import law as laws
+from .canary import plant
+from .law import Law
+
+aten = torch.ops.aten
+_MODULES = os.path.join(str(Path(torch.__file__).parent), "nn", "modules") + os.sep
+_EMPTY = {
+    *(aten.empty.memory_format, aten.empty_like.default, aten.empty_strided.default),
+    *(aten.new_empty.default, aten.new_empty_strided.default),
+}
+_SAID = ("mean", "std", "a", "b", "mode", "nonlinearity", "gain", "fan", "val", "scale", "distribution")
+_TRUNCATING = ("trunc_normal_",)
+
+
+class InitCall(NamedTuple):
+    """One call of an init function: its name, what it was told, the shape of the tensor it was given, and who called.
+
+    ``by_module``: a class of torch.nn called it, in its own constructor or reset.
+    """
+
+    name: str
+    said: dict[str, Any]
+    shape: tuple[int, ...]
+    is_torch: bool
+    by_module: bool
+
+
+class Write(NamedTuple):
+    """One write to a storage.
+
+    Args:
+        op: the operator, ``normal_``, ``copy_``, ``randn``.
+        site: the line of the model's code.
+        call: the init function on the way, or None.
+        law: what the elements are after it, or None where that is not known.
+        random: whether it drew from a generator.
+        whole: whether it wrote every element of the storage.
+        shape, dtype, device: of what it wrote to.
+        order: how many writes came before, in the whole construction.
+        loaded: it is ``load_state_dict`` copying a value in.
+    """
+
+    op: str
+    site: Site
+    call: InitCall | None
+    law: Law | None
+    random: bool
+    whole: bool
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: str
+    order: int
+    loaded: bool = False
+
+
+class Trace:
+    """What happened to one storage."""
+
+    __slots__ = ("blank", "computed", "law", "made", "parents", "random", "read", "registered", "weak", "writes")
+
+    def __init__(self, storage: torch.UntypedStorage, made: Site | None) -> None:
+        self.weak = StorageWeakRef(storage)
+        self.made = made
+        self.blank = False  # it began as unfilled memory that holds the canary
+        self.computed = False  # it is the result of an operation on other tensors
+        self.law: Law | None = None
+        self.random = False
+        self.read = False  # something was computed from it
+        self.registered = ""  # "Conv2d.weight": the module and name that it was registered under
+        self.parents: set[Trace] = set()
+        self.writes: list[Write] = []
+
+    @property
+    def last(self) -> Write | None:
+        """The last write."""
+        return None if not self.writes else self.writes[-1]
+
+    @property
+    def from_blank(self) -> bool:
+        """Whether anything that it was computed from began as unfilled memory."""
+        seen, open_ = {self}, [self]
+        while open_:
+            for parent in open_.pop().parents:
+                if parent.blank:
+                    return True
+                if parent not in seen:
+                    seen.add(parent)
+                    open_.append(parent)
+        return False
+
+    @property
+    def drawn_by(self) -> Write | None:
+        """The last write that decided the values: a draw, a copy or a whole fill; not a scaling, nor a partial zeroing after it."""
+        deciding = [write for write in self.writes if write.whole and write.op not in _SCALING]
+        return deciding[-1] if deciding else self.last
+
+
+class Watch(TorchDispatchMode):
+    """Observes whatever runs inside."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seed = seed
+        self.traces: dict[int, Trace] = {}
+        self.drawn = 0  # elements
+        self.writes = 0
+        self.reseeded: Site | None = None
+        self._loading = False
+        self._initial = torch.default_generator.initial_seed()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        kind = kind_of(func)
+        if kind.only_looks:
+            return func(*args, **kwargs)
+        if func in _EMPTY:
+            result = func(*args, **kwargs)
+            self._trace(result, look()[0]).blank = plant(result)
+            return result
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        if random:
+            self._check_seed(look()[0])
+        self._loading = sys._getframe(1).f_code.co_name == "_load_from_state_dict"
+        result = func(*args, **kwargs)
+        inputs = list(tensors_in(args, kwargs))
+        changed = [target for place in kind.changes if isinstance(target := _at(place, args, kwargs), Tensor)]
+        if not changed and not isinstance(result, (Tensor, tuple, list)):
+            return result
+        site, call = look()
+        for target in changed:
+            self._wrote(func, args, kwargs, target, inputs, random, site, call)
+        if not changed:
+            for made in [result] if isinstance(result, Tensor) else result:
+                if isinstance(made, Tensor):
+                    self._made(func, args, kwargs, made, inputs, random, site, call)
+        return result
+
+    def trace(self, tensor: Tensor) -> Trace | None:
+        """What happened to a tensor's storage, if anything was seen."""
+        try:
+            return self.traces.get(tensor.untyped_storage()._cdata)
+        except (NotImplementedError, RuntimeError):  # sparse, functorch, …: no storage of its own
+            return None
+
+    def registered(self, tensor: Tensor, what: str) -> None:
+        """Note that a tensor became a module's parameter or buffer."""
+        trace = self._trace(tensor, None)
+        trace.registered = trace.registered or what
+
+    def _trace(self, tensor: Tensor, site: Site | None) -> Trace:
+        try:
+            storage = tensor.untyped_storage()
+        except (NotImplementedError, RuntimeError):
+            return Trace(torch.UntypedStorage(0), site)
+        found = self.traces.get(storage._cdata)
+        if found is None:
+            found = self.traces[storage._cdata] = Trace(storage, site)
+        return found
+
+    def _check_seed(self, site: Site) -> None:
+        now = torch.default_generator.initial_seed()
+        if now != self._initial:
+            self._initial = now
+            self.reseeded = self.reseeded or site
+
+    def _wrote(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        target: Tensor,
+        inputs: list[Tensor],
+        random: bool,
+        site: Site,
+        call: Call | None,
+    ) -> None:
+        trace = self._trace(target, site)
+        op = func._schema.name.partition("::")[2]
+        whole = covers(target)
+        said = _init_call(call, target)
+        others = [trace_of for one in inputs if one is not target and (trace_of := self.trace(one)) is not None]
+        law = _law_of_call(call, target) if said is not None else None
+        if law is None:
+            law = _law_after(op, args, kwargs, trace.law, self._law_of(args[1]) if len(args) > 1 else None, random)
+        if whole and op not in _SCALING:
+            trace.parents = set()
+        for other in others:
+            if other is not trace:
+                trace.parents.add(other)
+                other.read = True
+        is_random = random or any(other.random for other in others)
+        trace.random = is_random or (trace.random and (not whole or op in _SCALING or op not in _PLAIN))
+        trace.law = law if whole else _partly(trace.law, law)
+        self._note(trace, op, site, said, law, is_random, whole, target)
+
+    def _made(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        made: Tensor,
+        inputs: list[Tensor],
+        random: bool,
+        site: Site,
+        call: Call | None,
+    ) -> None:
+        trace = self._trace(made, site)
+        op = func._schema.name.partition("::")[2]
+        sources = [found for one in inputs if (found := self.trace(one)) is not None]
+        for source in sources:
+            if source is not trace:
+                trace.parents.add(source)
+                source.read = True
+        trace.computed = bool(inputs)
+        law = _law_of_made(op, args, kwargs, self._law_of(args[0]) if args else None, random)
+        trace.law, trace.random = law, random or any(source.random for source in sources)
+        self._note(trace, op, site, None, law, trace.random, True, made)
+
+    def _note(
+        self,
+        trace: Trace,
+        op: str,
+        site: Site,
+        said: InitCall | None,
+        law: Law | None,
+        random: bool,
+        whole: bool,
+        target: Tensor,
+    ) -> None:
+        if random and op in _DRAWS:
+            self.drawn += target.numel()
+        if len(trace.writes) < 64:
+            trace.writes.append(
+                Write(
+                    op,
+                    site,
+                    said,
+                    law,
+                    random,
+                    whole,
+                    tuple(target.shape),
+                    target.dtype,
+                    target.device.type,
+                    self.writes,
+                    self._loading,
+                )
+            )
+        self.writes += 1
+
+    def _law_of(self, value: Any) -> Law | None:
+        if not isinstance(value, Tensor):
+            return None
+        trace = self.trace(value)
+        return None if trace is None or not covers(value) else trace.law
+
+
+_SCALING = frozenset({"mul_", "div_", "add_", "sub_", "clamp_", "clamp_min_", "clamp_max_", "neg_"})
+_PLAIN = frozenset({"fill_", "zero_", "copy_"})  # whole, they leave nothing of what was there
+_DRAWS = frozenset(
+    {
+        *("normal_", "uniform_", "random_", "bernoulli_", "exponential_", "log_normal_", "cauchy_", "geometric_"),
+        *("randn", "rand", "randn_like", "rand_like", "randint", "randperm", "normal", "bernoulli", "multinomial"),
+    }
+)
+
+
+def _at(place: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if isinstance(place, str):
+        return kwargs.get(place)
+    return args[place] if place < len(args) else None
+
+
+def _init_call(call: Call | None, target: Tensor) -> InitCall | None:
+    """The init function behind a write to the tensor that it was given; None for its temporaries."""
+    if call is None:
+        return None
+    said = call.said
+    given = said.get("tensor")
+    if not isinstance(given, Tensor) or given.is_meta != target.is_meta:
+        return None
+    try:
+        if given.untyped_storage()._cdata != target.untyped_storage()._cdata:
+            return None
+    except (NotImplementedError, RuntimeError):
+        return None
+    told = {word: said[word] for word in _SAID if isinstance(said.get(word), (int, float, str))}
+    return InitCall(call.name, told, tuple(given.shape), call.is_torch, _is_torch_module(call))
+
+
+def _is_torch_module(call: Call) -> bool:
+    caller = call.frame.f_back
+    return caller is not None and caller.f_code.co_filename.startswith(_MODULES)
+
+
+def _law_of_call(call: Call | None, target: Tensor) -> Law | None:
+    """The law that an init function declares, where its operations do not."""
+    assert call is not None
+    said = call.said
+    if call.is_torch and call.name in _TRUNCATING:
+        return laws.truncated(float(said["mean"]), float(said["std"]), float(said["a"]), float(said["b"]))
+    if call.is_torch and call.name == "orthogonal_":
+        gain, shape = float(said.get("gain", 1.0)), said["tensor"].shape
+        return Law("orthogonal", 0.0, gain / math.sqrt(max(shape[0], shape.numel() // max(shape[0], 1))))
+    if call.is_torch and call.name in ("sparse_", "eye_", "dirac_"):
+        return laws.OTHER
+    return None
+
+
+def _law_after(
+    op: str, args: tuple[Any, ...], kwargs: dict[str, Any], before: Law | None, source: Law | None, random: bool
+) -> Law | None:
+    """The law of a tensor after an operation in place."""
+    second = args[1] if len(args) > 1 else None
+    if op == "normal_":
+        return laws.normal(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("std"), 1.0))
+    if op == "uniform_":
+        return laws.uniform(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("to"), 1.0))
+    if op == "zero_":
+        return laws.constant(0.0)
+    if op == "fill_":
+        value = _number(second, math.nan)
+        return laws.constant(value) if math.isfinite(value) else None
+    if op == "copy_":
+        return source
+    if random:
+        return laws.OTHER
+    return _arithmetic(op.rstrip("_"), before, second, kwargs)
+
+
+def _law_of_made(op: str, args: tuple[Any, ...], kwargs: dict[str, Any], first: Law | None, random: bool) -> Law | None:
+    """The law of a new tensor."""
+    if op in ("randn", "randn_like"):
+        return laws.normal(0.0, 1.0)
+    if op in ("rand", "rand_like"):
+        return laws.uniform(0.0, 1.0)
+    if op in ("zeros", "zeros_like", "new_zeros"):
+        return laws.constant(0.0)
+    if op in ("ones", "ones_like", "new_ones"):
+        return laws.constant(1.0)
+    if op in ("full", "full_like", "new_full"):
+        value = _number(args[-1] if op != "full" or len(args) < 2 else args[1], math.nan)
+        return laws.constant(value) if math.isfinite(value) else None
+    if op in ("clone", "_to_copy"):
+        return first
+    if random:
+        return laws.OTHER
+    return _arithmetic(op, first, args[1] if len(args) > 1 else None, kwargs)
+
+
+def _arithmetic(op: str, law: Law | None, other: Any, kwargs: dict[str, Any]) -> Law | None:
+    if law is None:
+        return None
+    if op == "erfinv":
+        return laws.of_erfinv(law)
+    if op == "neg":
+        return law.affine(-1.0, 0.0)
+    if op.startswith("clamp"):  # cutting at the bounds that it has already is what timm's truncated normal does
+        return law if law.kind in ("truncated", "uniform") else None
+    value = _number(other, math.nan)
+    alpha = _number(kwargs.get("alpha"), 1.0)
+    if not math.isfinite(value):
+        return None
+    if op == "mul":
+        return law.affine(value, 0.0)
+    if op == "div" and value:
+        return law.affine(1.0 / value, 0.0)
+    if op == "add":
+        return law.affine(1.0, value * alpha)
+    if op == "sub":
+        return law.affine(1.0, -value * alpha)
+    return None
+
+
+def _partly(before: Law | None, now: Law | None) -> Law | None:
+    """The law of a storage of which a part was written: known only where both parts agree."""
+    return before if before is not None and before == now else None
+
+
+def _number(value: Any, otherwise: float) -> float:
+    if isinstance(value, bool) or value is None:
+        return otherwise
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta and not value.is_complex():
+        return float(value.detach())
+    return math.nan
