@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from .._errors import BackendError, nearest
 from ._protocol import Backend, Job
 from .native import TARGETS, Native, native
 from .reference import Reference
+from .triton import Triton, triton
 
 _REFERENCE = Reference()
 _NAMES = ("reference", *TARGETS, "triton")
@@ -19,34 +20,33 @@ _NAMES = ("reference", *TARGETS, "triton")
 
 def backend_for(tensor: Tensor) -> Backend:
     """The backend that fills this tensor."""
-    fast = _fast()
-    return fast if fast is not None and fast.serves(tensor) else _REFERENCE
+    return next((backend for backend in _fast() if backend.serves(tensor)), _REFERENCE)
 
 
 def fill(jobs: Sequence[Job]) -> None:
     """Run the jobs, each on its tensor's backend, and tell autograd that the tensors have changed."""
-    fast = _fast()
-    if fast is None:
-        _REFERENCE.fill(jobs)
-        return
-    others = fast.fill_served(jobs)
-    if others:
-        _REFERENCE.fill(others)
-    if len(others) < len(jobs):
-        # a write through a pointer is unseen by autograd otherwise
-        written = jobs if not others else [job for job in jobs if fast.serves(job[0])]
-        torch.autograd.graph.increment_version([job[0] for job in written])
+    for backend in _fast():
+        others = backend.fill_served(jobs)
+        if len(others) < len(jobs):
+            # a write through a pointer is unseen by autograd otherwise
+            written = jobs if not others else [job for job in jobs if backend.serves(job[0])]
+            torch.autograd.graph.increment_version([job[0] for job in written])
+        jobs = others
+        if not jobs:
+            return
+    _REFERENCE.fill(jobs)
 
 
-def _fast() -> Native | None:
-    """The backend to ask before the reference, which serves everything."""
+def _fast() -> Iterator[Native | Triton]:
+    """The backends to ask before the reference, which serves everything."""
     forced = os.environ.get("INITIUM_BACKEND", "").strip().lower()
-    if not forced:
-        return native()
-    if forced == "reference":
-        return None
-    if forced in TARGETS:
-        return native(forced)
-    if forced in _NAMES:
-        raise BackendError(f"INITIUM_BACKEND={forced!r} is not part of this version of initium")
-    raise BackendError(f"INITIUM_BACKEND={forced!r} is no backend.{nearest(forced, _NAMES)} Known: {', '.join(_NAMES)}")
+    if forced and forced not in _NAMES:
+        raise BackendError(f"INITIUM_BACKEND={forced!r} is no backend.{nearest(forced, _NAMES)} Known: {', '.join(_NAMES)}")
+    if forced in TARGETS or not forced:
+        cpu = native(forced or None)
+        if cpu is not None:
+            yield cpu
+    if forced == "triton" or not forced:
+        gpu = triton(bool(forced))
+        if gpu is not None:
+            yield gpu

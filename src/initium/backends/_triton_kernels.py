@@ -1,0 +1,185 @@
+"""The stream contract in Triton: the kernels behind ``triton.py``, same order of operations as ``_stream.py``.
+
+A job is a table row of whole numbers (``Row`` says which), so that one launch serves many tensors. Compile with
+``enable_fp_fusion=False``: each fp32 operation is rounded by itself. Of ``triton.language`` only its primitives are used, so that the
+interpreter can run this whatever has imported Triton before. This module is imported only where Triton is.
+"""
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-any-return, operator, attr-defined, name-defined"
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import triton  # type: ignore[import-not-found, import-untyped, unused-ignore]
+import triton.language as tl  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+BLOCKS = 16  # of 64 elements, to a program
+WORDS, UNIFORM, NORMAL, TRUNCATED, TABULATED = range(5)
+
+
+class Row(IntEnum):
+    """What stands where in a job's row; floats are there as their bits."""
+
+    ADDRESS = 0
+    FIRST_PROGRAM = 1
+    ROWS = 2
+    WIDTH = 3
+    ROW_STEP = 4
+    STEP = 5
+    START = 6
+    STRIDE = 7
+    PER_ROW = 8  # blocks that a row of the job touches at most
+    SEED = 9  # k0 and k1
+    UPPER = 10  # c2 and c3
+    SCALE_SHIFT = 11  # two fp32, as the next two
+    LIMITS = 12
+    LO_SPAN = 13  # two 32-bit integers
+    WHOLE = 14  # 1 where the span is 2³²
+    LOW = 15  # fp64, as the next
+    HIGH = 16
+    TABLE = 17  # address of 7 × 32 fp32
+
+
+@triton.jit
+def _wide(number):
+    return tl.cast(number, tl.int64)  # the interpreter takes a small number for 32 bits
+
+
+@triton.jit
+def _low(pair):
+    return (pair & 0xFFFFFFFF).to(tl.uint32)
+
+
+@triton.jit
+def _high(pair):
+    return ((pair >> 32) & 0xFFFFFFFF).to(tl.uint32)
+
+
+@triton.jit
+def _philox(counter, seed, upper):
+    """Philox4x32-10: the four words of each counter."""
+    c0, c1 = _low(counter), _high(counter)
+    c2, c3 = _low(upper + counter * 0), _high(upper + counter * 0)
+    k0, k1 = _low(seed), _high(seed)
+    for _ in tl.static_range(10):
+        high0, low0 = tl.umulhi(c0, 0xD2511F53), tl.mul(c0, 0xD2511F53, sanitize_overflow=False)
+        high1, low1 = tl.umulhi(c2, 0xCD9E8D57), tl.mul(c2, 0xCD9E8D57, sanitize_overflow=False)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 = tl.add(k0, 0x9E3779B9, sanitize_overflow=False)
+        k1 = tl.add(k1, 0xBB67AE85, sanitize_overflow=False)
+    return c0, c1, c2, c3
+
+
+@triton.jit
+def _polynomial(magnitude, table):
+    """The octave polynomial at a 31-bit magnitude, by Horner."""
+    bits = magnitude.to(tl.int32, bitcast=True).to(tl.float32).to(tl.int32, bitcast=True)
+    bits = tl.minimum(tl.maximum(bits, 0x3F800000), 0x4EFFFFFF)
+    octave = (bits >> 23) - 127
+    x = ((bits & 0x7FFFFF) | 0x40000000).to(tl.float32, bitcast=True) - 3.0
+    coefficients = table.to(tl.pointer_type(tl.float32))
+    y = tl.load(coefficients + 6 * 32 + octave)
+    for degree in tl.static_range(6):
+        y = y * x + tl.load(coefficients + (5 - degree) * 32 + octave)
+    return y
+
+
+@triton.jit
+def _signed(positive, sign):
+    """A positive number with the top bit of ``sign`` for its sign."""
+    bits = positive.to(tl.uint32, bitcast=True) | (sign & 0x80000000)
+    return bits.to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _value(word, scale_shift, limits, lo_span, whole, table, LAW: tl.constexpr):
+    """An element's fp32 value; with WORDS the word itself."""
+    scale, shift = _low(scale_shift).to(tl.float32, bitcast=True), _high(scale_shift).to(tl.float32, bitcast=True)
+    least, most = _low(limits).to(tl.float32, bitcast=True), _high(limits).to(tl.float32, bitcast=True)
+    if LAW == 0:
+        value = word
+    elif LAW == 1:
+        u = (word >> 8).to(tl.int32, bitcast=True).to(tl.float32) * 5.9604644775390625e-08
+        value = tl.minimum(tl.maximum(u * scale + shift, least), most)
+    elif LAW == 2:
+        value = _signed(_polynomial(word & 0x7FFFFFFF, table), word) * scale + shift
+    elif LAW == 3:
+        c = _low(lo_span) + tl.umulhi(word, _high(lo_span)) + word * whole.to(tl.uint32)
+        mirrored = tl.where((c >> 31) != 0, c ^ 0xFFFFFFFF, c)
+        value = _signed(_polynomial(mirrored, table), c ^ 0xFFFFFFFF) * scale + shift
+        value = tl.minimum(tl.maximum(value, least), most)
+    else:
+        value = _polynomial(word >> 1, table) * scale + shift
+        value = tl.minimum(tl.maximum(value, least), most)
+    return value
+
+
+@triton.jit
+def _rounded(value, low, high, DTYPE: tl.constexpr):
+    """A value as the element's dtype, rounded once; bf16 as its bits."""
+    if tl.float64 == DTYPE:
+        least, most = low.to(tl.float64, bitcast=True), high.to(tl.float64, bitcast=True)
+        result = tl.minimum(tl.maximum(value.to(tl.float64), least), most)
+    elif tl.uint16 == DTYPE:
+        bits = value.to(tl.uint32, bitcast=True)
+        result = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).to(tl.uint16)
+    else:
+        result = value.to(DTYPE)
+    return result
+
+
+@triton.jit
+def _draw(
+    program, address, rows, width, row_step, step, start, stride, per_row, seed, upper,
+    scale_shift, limits, lo_span, whole, low, high, table, LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constexpr,
+):  # fmt: skip
+    """The program's BLOCKS blocks of a job, counted through its rows."""
+    place = program.to(tl.int64) * BLOCKS + tl.arange(0, BLOCKS)
+    row = place * 0
+    if rows > 1:
+        row = place // per_row  # a division of 64 bits costs as much as a value
+    first = start + row * stride  # the address that the row begins at
+    block = first // 64 + (place - row * per_row)
+    lane = tl.arange(0, 16)[None, :]
+    counter = block[:, None] * 16 + lane
+    w0, w1, w2, w3 = _philox(counter, seed, upper)
+    out = address.to(tl.pointer_type(DTYPE)) + (row * row_step)[:, None]
+    column = (block * 64 - first)[:, None] + lane
+    inside = (row < rows)[:, None]
+    for k in tl.static_range(4):
+        word = w0 if k == 0 else w1 if k == 1 else w2 if k == 2 else w3
+        here = column + 16 * k
+        value = _rounded(_value(word, scale_shift, limits, lo_span, whole, table, LAW), low, high, DTYPE)
+        tl.store(out + here * step, value, mask=inside & (here >= 0) & (here < width))
+
+
+@triton.jit(do_not_specialize=[f"a{i}" for i in range(18)])
+def one(
+    a0: tl.int64, a1: tl.int64, a2: tl.int64, a3: tl.int64, a4: tl.int64, a5: tl.int64,
+    a6: tl.int64, a7: tl.int64, a8: tl.int64, a9: tl.int64, a10: tl.int64, a11: tl.int64,
+    a12: tl.int64, a13: tl.int64, a14: tl.int64, a15: tl.int64, a16: tl.int64, a17: tl.int64,
+    LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constexpr,
+):  # fmt: skip
+    """One job, its row as arguments: 64 bits each, whatever their value, so that nothing is compiled twice."""
+    _draw(
+        tl.program_id(0), _wide(a0), _wide(a2), _wide(a3), _wide(a4), _wide(a5), _wide(a6), _wide(a7), _wide(a8), _wide(a9),
+        _wide(a10), _wide(a11), _wide(a12), _wide(a13), _wide(a14), _wide(a15), _wide(a16), _wide(a17), LAW, DTYPE, BLOCKS,
+    )  # fmt: skip
+
+
+@triton.jit
+def many(jobs, count, LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Many jobs of one law and dtype: each program finds its row by bisection over FIRST_PROGRAM."""
+    program = tl.program_id(0)
+    below, above = 0, count
+    while above - below > 1:
+        middle = (below + above) // 2
+        is_later = tl.load(jobs + middle * COLUMNS + 1) > program
+        above = tl.where(is_later, middle, above)
+        below = tl.where(is_later, below, middle)
+    a = jobs + below * COLUMNS
+    _draw(
+        program - tl.load(a + 1), tl.load(a), tl.load(a + 2), tl.load(a + 3), tl.load(a + 4), tl.load(a + 5),
+        tl.load(a + 6), tl.load(a + 7), tl.load(a + 8), tl.load(a + 9), tl.load(a + 10), tl.load(a + 11), tl.load(a + 12),
+        tl.load(a + 13), tl.load(a + 14), tl.load(a + 15), tl.load(a + 16), tl.load(a + 17), LAW, DTYPE, BLOCKS,
+    )  # fmt: skip
