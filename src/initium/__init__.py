@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._layouts.registry import module as module
     from ._measure.diff import Diff as Diff
     from ._measure.diff import diff as diff
+    from ._measure.fingerprint import fingerprint as fingerprint
     from ._measure.stats import Stats as Stats
     from ._measure.stats import stats as stats
     from ._plan import Entry as Entry
@@ -81,6 +82,7 @@ _HOMES = {
     "_capture.build": ["build"],
     "_declare": ["declare", "declaring"],
     "_measure.diff": ["Diff", "diff"],
+    "_measure.fingerprint": ["fingerprint"],
     "_errors": ["InitiumError"],
     "_fans": ["Layout"],
     "_layouts.registry": ["module"],

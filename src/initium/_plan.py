@@ -19,6 +19,7 @@ from .initializers import Initializer
 if TYPE_CHECKING:
     from ._execute import Keys
     from ._measure.diff import Diff
+    from ._measure.fingerprint import Fingerprint
 
 KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
 
@@ -302,6 +303,20 @@ class Plan(Mapping[str, Entry]):
         state = hashlib.blake2b(digest_size=16, person=b"initium/plan")
         state.update(encode_plan(self).encode())
         return state.hexdigest()
+
+    def fingerprint(self, dtype: torch.dtype | None = None, only: str | Iterable[str] | None = None) -> Fingerprint:
+        """The fingerprint that ``initium.fingerprint(model)`` gives after ``apply``; worked out in a few megabytes of memory.
+
+        Args:
+            dtype: what the model's floating tensors are stored in; None for what each entry says.
+            only: names or globs; nothing else is counted.
+
+        Raises:
+            PlanError: the plan does not hold the values of a tensor (kept, derived).
+        """
+        from ._measure.fingerprint import plan_fingerprint
+
+        return plan_fingerprint(self, dtype, only)
 
     def table(self, width: int | None = None) -> str:
         """The plan as a text table, equal layers grouped, fitted to ``width`` columns (the terminal's unless said)."""

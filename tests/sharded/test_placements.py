@@ -20,7 +20,6 @@ from initium._errors import WriteError
 from initium._regions import Region
 from initium._sharded.placed import located, why_not_located
 
-
 NORMAL = [Rule("weight", Normal())]
 
 
@@ -94,7 +93,9 @@ class Odd(nn.Module):
 
 @settings(max_examples=25, deadline=None)
 @given(cases())
-def test_what_is_drawn_on_a_mesh_is_the_slice_of_the_whole(case: tuple[tuple[int, ...], tuple[int, ...], list[Placement]]) -> None:
+def test_what_is_drawn_on_a_mesh_is_the_slice_of_the_whole(
+    case: tuple[tuple[int, ...], tuple[int, ...], list[Placement]],
+) -> None:
     shape, mesh_shape, placements = case
     model = Odd()
     model.weight = nn.Parameter(torch.zeros(shape))
@@ -121,7 +122,9 @@ def test_a_sum_over_ranks_is_refused_in_a_sentence() -> None:
     with fake_rank(0, 2) as mesh:
         model = Odd()
         model.weight = nn.Parameter(DTensor.from_local(torch.zeros(7, 10), mesh, [Partial()], run_check=False))
-        with pytest.raises(WriteError, match=r"weight cannot be written: it is a sum whose parts lie on several ranks \(P.*redistribute it"):
+        with pytest.raises(
+            WriteError, match=r"weight cannot be written: it is a sum whose parts lie on several ranks \(P.*redistribute it"
+        ):
             initium.initialize(model, NORMAL, seed=0)
         with pytest.raises(WriteError, match="it is a sum whose parts lie on several ranks"):
             initium.init.normal_(model.weight)
