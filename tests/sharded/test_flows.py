@@ -37,7 +37,7 @@ def forbidden(make: Callable[[], nn.Module], parallelise: Callable[[nn.Module, D
     assert total == whole
 
 
-@pytest.mark.parametrize(("layout", "name"), zip(LAYOUTS, itertools.cycle(["tied GPT", "Mamba-like"]), strict=False))
+@pytest.mark.parametrize(("layout", "name"), list(zip(LAYOUTS, ["tied GPT", "Mamba-like"] * 6, strict=True)))
 def test_every_layout_on_four_ranks(name: str, layout: str) -> None:
     shape_of, parallelise = LAYOUTS[layout]
     forbidden(OWN[name], parallelise, *shape_of(4))
