@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .initializers import LecunUniform as LecunUniform
     from .initializers import LogRange as LogRange
     from .initializers import LogUniform as LogUniform
+    from .initializers import Mimetic as Mimetic
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
@@ -106,7 +107,19 @@ _HOMES = {
             "DtBias",
         ),
         *("Eye", "Hadamard", "ICNR", "Initializer", "KaimingNormal", "KaimingUniform", "Keep", "LecunNormal", "LecunUniform"),
-        *("LogRange", "LogUniform", "Normal", "Ones", "Orthogonal", "Parts", "PriorBias", "RandomWalk", "Reset", "Sinusoids"),
+        *(
+            "LogRange",
+            "LogUniform",
+            "Mimetic",
+            "Normal",
+            "Ones",
+            "Orthogonal",
+            "Parts",
+            "PriorBias",
+            "RandomWalk",
+            "Reset",
+            "Sinusoids",
+        ),
         *("Siren", "Sparse", "TruncNormal", "Uniform", "Values", "VarianceScaling", "XavierNormal", "XavierUniform", "Zeros"),
     ],
 }

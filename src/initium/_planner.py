@@ -13,6 +13,7 @@ from ._errors import ArgumentError, RuleError
 from ._grouping import grouped
 from ._inventory import Inventory, Slot, inventory
 from ._plan import Decision, Plan, Row, kind_of
+from ._programs import Program, Renamed
 from ._recipe import Recipe, names_for, settled
 from ._recipe import recipe as recipe_of
 from ._rules import Rule, unmatched
@@ -188,6 +189,8 @@ class _Planner:
             used = initializer.names()
             initializer = initializer.bound(self._known(slot, used) if used else {})
             program = initializer.program(shape, layout)
+            if initializer.shared:
+                program = self._on_stream_of_attention(place.attention, program)
             unfit = why_not_drawable(dtype) if kind_of(program) == "drawn" else None
             if unfit:
                 raise ArgumentError(unfit)
@@ -211,6 +214,13 @@ class _Planner:
             source,
             note,
         )
+
+    def _on_stream_of_attention(self, attention: str | None, program: Program) -> Program:
+        if attention is None:
+            raise ArgumentError(
+                "it draws from the stream of an attention module, and no class above this tensor calls itself that"
+            )
+        return Renamed(self.prefix + attention, program)
 
     def _fans(self, slot: Slot, initializer: Initializer | None) -> tuple[int | None, int | None]:
         layout = slot.layout

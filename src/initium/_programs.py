@@ -30,8 +30,8 @@ class Maker(Protocol):
         """The block's values, fp64 or fp32, on the CPU."""
         ...
 
-    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
-        """Mean and std over the block's elements."""
+    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float | None, float | None]:
+        """Mean and std over the block's elements; None where no formula gives them."""
         ...
 
 

@@ -21,66 +21,13 @@ from initium._text.recipes import parse_recipe, recipe_text
 
 RECIPES = named_recipes()
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-ASKED = [
-    "bert",
-    "clip",
-    "cleanrl",
-    "dcgan",
-    "dit",
-    "gpt2",
-    "llama",
-    "mamba",
-    "megatron",
-    "mixtral",
-    "nanogpt",
-    "olmo-mitchell",
-    "olmo-normal",
-    "t5",
-    "timm-convnext",
-    "timm-efficientnet",
-    "timm-resnet",
-    "timm-vit",
-    "timm-vit-jax",
-    "timm-vit-jax-nlhb",
-    "timm-vit-moco",
-    "torchtitan-llama3",
-    "torchvision-convnext",
-    "torchvision-densenet",
-    "torchvision-efficientnet",
-    "torchvision-mobilenet",
-    "torchvision-regnet",
-    "torchvision-resnet",
-    "torchvision-swin",
-    "torchvision-vgg",
-    "torchvision-vit",
-    "vit",
-    "whisper",
-    "bn-zero-gamma",
-    "chrono",
-    "deepnorm",
-    "depth-scaled",
-    "edge-of-chaos",
-    "fixup",
-    "forget-bias",
-    "gpt2-residual",
-    "irnn",
-    "layerscale",
-    "random-walk",
-    "rezero",
-    "selu",
-    "siren",
-    "skipinit",
-    "small",
-    "t-fixup",
-    "wang",
-    "zero",
-    "he",
-    "xavier",
-    "lecun",
-    "orthogonal",
-    "normal",
-    "torch",
-]
+ASKED = """
+bert clip cleanrl dcgan dit gpt2 llama mamba megatron mixtral nanogpt olmo-mitchell olmo-normal t5 timm-convnext timm-efficientnet
+timm-resnet timm-vit timm-vit-jax timm-vit-jax-nlhb timm-vit-moco torchtitan-llama3 torchvision-convnext torchvision-densenet
+torchvision-efficientnet torchvision-mobilenet torchvision-regnet torchvision-resnet torchvision-swin torchvision-vgg torchvision-vit vit
+whisper bn-zero-gamma chrono deepnorm depth-scaled edge-of-chaos fixup forget-bias gpt2-residual irnn layerscale mimetic random-walk rezero
+selu siren skipinit small t-fixup wang zero he xavier lecun orthogonal normal torch
+""".split()  # noqa: SIM905
 
 
 def test_the_names_that_users_rely_on_are_there() -> None:
@@ -123,9 +70,7 @@ class TestEveryRecipe:
             initium.recipe(name, volume=11)
 
 
-GENERAL = [
-    name for name in ("he", "xavier", "lecun", "orthogonal", "normal", "selu", "random-walk", "bert", "llama", "mixtral", "vit")
-]
+GENERAL = ("he", "xavier", "lecun", "orthogonal", "normal", "selu", "random-walk", "bert", "llama", "mixtral", "vit")
 
 
 @pytest.mark.parametrize("name", GENERAL)

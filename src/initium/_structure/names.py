@@ -114,6 +114,11 @@ def is_block(module: nn.Module) -> bool:
     return bool(_BLOCK.search(name)) and not _NOT_A_BLOCK.search(name) and _has_parameters(module)
 
 
+def is_attention(module: nn.Module) -> bool:
+    """Whether its class calls itself attention."""
+    return bool(_ATTENTION.search(type(module).__name__))
+
+
 def _has_parameters(module: nn.Module) -> bool:
     return next(module.parameters(), None) is not None
 

@@ -19,7 +19,7 @@ from .._errors import ArgumentError, nearest
 from .._fans import ROLES
 from .._inventory import Inventory, Slot
 from .._patterns import compiled
-from .names import Owner, calls_itself_head, is_block, roles_of
+from .names import Owner, calls_itself_head, is_attention, is_block, roles_of
 from .trace import Branch, branches_of
 
 # Most specific first: the first of these that a tensor has is the one a plan shows.
@@ -60,6 +60,7 @@ class Place(NamedTuple):
         branches: residual branches in its stack.
         branch: weights in its residual branch, itself included.
         heads: of the nearest module above it that counts its attention heads.
+        attention: the outermost module above it whose class calls itself attention, by its full name.
         how: where the roles were read.
     """
 
@@ -70,6 +71,7 @@ class Place(NamedTuple):
     branch: int | None = None
     how: str = ""
     heads: int | None = None
+    attention: str | None = None
 
     @property
     def shown(self) -> str | None:
@@ -276,7 +278,7 @@ class _Reader:
         if not roles and slot.layout.role == "bias":
             beside, beside_how = self.roles.get(_weight_beside(name), ((), ""))
             roles, how = tuple(f"{role}_bias" for role in beside if f"{role}_bias" in _RANK), beside_how
-        place = Place(roles, None, longest, most, self.branch.get(name), how, self._heads(name))
+        place = Place(roles, None, longest, most, self.branch.get(name), how, self._heads(name), self._attention(name))
         block = self._block(name)
         if block is None:
             return place
@@ -294,6 +296,11 @@ class _Reader:
             if not path:
                 return None
             path = path.rpartition(".")[0]
+
+    def _attention(self, name: str) -> str | None:
+        parts = name.split(".")[:-1]
+        paths = [".".join(parts[: i + 1]) for i in range(len(parts))]
+        return next((path for path in paths if path in self.modules and is_attention(self.modules[path])), None)
 
     def _numbers(self) -> dict[str, float]:
         numbers: dict[str, float] = {}

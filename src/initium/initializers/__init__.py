@@ -17,6 +17,7 @@ from .icnr import ICNR
 from .keep import ClassDefault, Keep, Reset
 from .log_range import LogRange
 from .log_uniform import LogUniform
+from .mimetic import Mimetic
 from .normal import Normal
 from .orthogonal import Orthogonal
 from .parts import Parts
@@ -59,6 +60,7 @@ __all__ = [
     "LecunUniform",
     "LogRange",
     "LogUniform",
+    "Mimetic",
     "Normal",
     "Ones",
     "Orthogonal",

@@ -31,6 +31,7 @@ class Initializer:
     name: ClassVar[str] = ""
     exact: ClassVar[bool] = True  # False: goes through LAPACK or a reduction, so promised to 1e-6 rather than to the bit
     random: ClassVar[bool] = True  # False: always the same values
+    shared: ClassVar[bool] = False  # True: drawn from the stream of the attention module it belongs to
     _registry: ClassVar[dict[str, type[Initializer]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

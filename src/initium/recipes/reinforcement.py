@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._recipe import Recipe, named
 from .._rules import Rule
 from ..initializers import Orthogonal
+from ._over import over
 from .general import general
 
 _ACTORS = "**{actor,actor_mean,policy_head,action_net}.**"
@@ -37,8 +38,9 @@ def cleanrl(hidden: float = 2**0.5, actor: float = 0.01, critic: float = 1.0) ->
     Source: vwxyzjn/cleanrl, ppo.py, ppo_atari.py and ppo_continuous_action.py, ``layer_init``. Stable-Baselines3 has the same gains for its
     ``action_net`` and ``value_net``.
     """
-    return general(Orthogonal(hidden)) + [
+    return over(
+        general(Orthogonal(hidden)),
         Rule(_ACTORS, Orthogonal(actor), role="head"),
         Rule(_CRITICS, Orthogonal(critic), role="head"),
         Rule("**.{actor_logstd,log_std}", 0, role="parameter", optional=True),
-    ]
+    )

@@ -31,7 +31,8 @@ def siren(omega_0: float = 30.0) -> Recipe:
     """First layer U(±1 / fan_in), the others U(±√(6 / fan_in) / ω₀), for sin(ω₀ (W x + b)).
 
     Biases as torch draws them, U(±1 / √fan_in), as in the authors' code. The first layer is the first weight in the order of
-    registration (the plan says which); say another by ``Recipe(…, roles={"net.in.weight": "first"})``. What a hidden sine sees has a std that goes to .892643, the root v = .796812 of v = 1 − e^(−2v).
+    registration (the plan says which); say another by ``Recipe(…, roles={"net.in.weight": "first"})``. By the weights alone
+    what a hidden sine sees has a std that goes to .892643 = √v with v = 1 − e^(−2v); the biases, × ω₀ as well, add their variance to v.
 
     Use when: a network of sines maps coordinates in [−1, 1] to a picture, a sound or a field.
     Not when: the sines have no frequency ω₀ in front of the weights: say omega_0=1.

@@ -134,17 +134,29 @@ def _is_homogeneous(f: Function) -> bool:
 
 
 def _root(g: Callable[[float], float]) -> float:
+    """Where an increasing function is 0: brackets by doubling, then the Illinois variant of regula falsi."""
     low, high = 0.0, 2.0**-20
-    while g(high) < 0:
+    below, above = g(2.0**-40), g(high)
+    while above < 0:
         low, high = high, 2 * high
+        below, above = above, g(high)
         if high > 2.0**20:
             raise ArgumentError("this activation has no critical point at this bias_variance")
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if g(middle) < 0 else (low, middle)
-        if high - low < 1e-15 * high:
+    place, side = low, 0
+    for _ in range(80):
+        last, place = place, (low * above - high * below) / (above - below)
+        value = g(place)
+        if value == 0 or abs(place - last) < 1e-15 * place:
             break
-    return (low + high) / 2
+        if value < 0:
+            low, below = place, value
+            above = above / 2 if side < 0 else above
+            side = -1
+        else:
+            high, above = place, value
+            below = below / 2 if side > 0 else below
+            side = 1
+    return place
 
 
 def _rounded(x: float) -> float:

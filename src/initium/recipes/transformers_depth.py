@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._errors import ArgumentError, nearest
 from .._recipe import Recipe, named
 from .._rules import Rule
-from ..initializers import Normal, XavierNormal, XavierUniform
+from ..initializers import Mimetic, Normal, XavierNormal, XavierUniform
 from ._over import DECODER, ENCODER, over
 from .general import general
 
@@ -187,3 +187,30 @@ def depth_scaled(std: float = 0.02) -> Recipe:
     Source: torchtitan's llama3 (depth_init) and OLMo's mitchell, both with l + 1.
     """
     return _everywhere(std, Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * (layer + 1))")))
+
+
+@named("mimetic")
+def mimetic(base: str = "timm-vit") -> Recipe:
+    """Attention as trained attention looks: W_qᵀ W_k of each head ≈ .7 Z + .7 I, W_vᵀ W_oᵀ = .4 Z − .4 I, everything else by the base.
+
+    Use when: small vision transformers learn from little data; with sinusoidal positions.
+    Not when: keys and values are shared between queries, or the width of the attention is not that of the stream.
+
+    Args:
+        base: recipe for everything else.
+
+    Raises:
+        RuleError: no queries, keys, values and outputs could be found, or nobody counts the heads.
+
+    Example:
+        >>> net = nn.ModuleList([nn.MultiheadAttention(64, 4)])
+        >>> _ = initium.initialize(net, "mimetic", seed=0)
+        >>> q, k, v = net[0].in_proj_weight.detach().chunk(3)
+        >>> (v.T @ net[0].out_proj.weight.detach().T).diagonal().mean().item() < -0.3
+        True
+
+    Source: Trockman & Kolter 2023 (2305.09828), ``initium.Mimetic`` for the factors.
+    """
+    ends = [Rule(role=part, initializer=Mimetic(part)) for part in ("query", "key", "value", "output")]
+    zero = Rule(role=tuple(f"{part}_bias" for part in ("query", "key", "value", "output")), initializer=0, optional=True)
+    return over(base, *ends, zero)
