@@ -116,5 +116,5 @@ def _factor(matrix: Tensor, *, left: bool) -> Tensor:
     """(U √S)ᵀ or (V √S)ᵀ, the signs such that the largest entry of each left vector is positive."""
     u, s, vh = torch.linalg.svd(matrix)
     signs = u.gather(0, u.abs().argmax(0, keepdim=True)).sign().squeeze(0)
-    factor = u.T if left else vh
-    return factor * (signs * s.sqrt())[:, None]
+    factor: Tensor = (u.T if left else vh) * (signs * s.sqrt())[:, None]
+    return factor
