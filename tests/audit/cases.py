@@ -13,7 +13,14 @@ from initium._audit.registry import Check
 
 def namespace(one: Check, title: str) -> dict[str, Any]:
     """What a page's example defines: ``Model``, perhaps ``inputs`` and ``level``."""
-    found: dict[str, Any] = {"torch": torch, "nn": nn, "init": nn.init, "initium": initium, "F": nn.functional}
+    found: dict[str, Any] = {
+        "__name__": "case",
+        "torch": torch,
+        "nn": nn,
+        "init": nn.init,
+        "initium": initium,
+        "F": nn.functional,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         exec(compile(one.section(title), f"<{one.code} {title}>", "exec"), found)

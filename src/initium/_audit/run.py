@@ -151,16 +151,17 @@ def _level_need(one: Check) -> str:
 
 
 def _explained(hits: dict[str, list[Hit]], known: dict[str, Check]) -> None:
-    """Leave out what another finding is the cause of: on the same tensors, or, where the cause is the whole model's, everywhere."""
+    """Leave out what another finding is the cause of: on the same tensors, or, of what a signal or a gradient shows, altogether."""
     for code, found in hits.items():
+        names = {name for hit in found for name in (hit.name, *hit.names)}
         for other in known[code].explains if found else ():
             for explained in [c for c in hits if c.startswith(other) and c != code]:
-                names = {name for hit in found for name in (hit.name, *hit.names)}
-                hits[explained] = (
-                    []
-                    if "" in names
-                    else [hit for hit in hits[explained] if not names & set(hit.names or (hit.name,)) and hit.name != ""]
-                )
+                everywhere = "" in names or known[explained].level in ("forward", "grad")
+                hits[explained] = [
+                    hit
+                    for hit in hits[explained]
+                    if not everywhere and hit.name != "" and not names & set(hit.names or (hit.name,))
+                ]
 
 
 def _findings(one: Check, hits: list[Hit]) -> list[Finding]:

@@ -62,7 +62,7 @@ class Probe:
         signals: per call of a leaf module, in order.
         outputs: rms of each float tensor that came out; logits: the first of them if it is (batch, classes).
         gradients: full name -> rms of the gradient, None where none arrives; of the first pass.
-        after: the same after a small step, for those that were 0.
+        after: full name -> 0.0 for those that were 0 and stay so after small steps, until nothing changes any more.
         unusual: sentences on what could not be done.
     """
 
@@ -72,7 +72,7 @@ class Probe:
     logits: Tensor | None = None
     input_cosine: float = math.nan
     gradients: dict[str, float | None] = field(default_factory=dict)
-    after: dict[str, float | None] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
     alike: dict[str, int] = field(default_factory=dict)
     unusual: list[str] = field(default_factory=list)
 
@@ -158,23 +158,45 @@ def _backward(
         grad = grads.get(name)
         if grad is not None and grad.dim() >= 2 and grad.shape[0] > 1:
             found.alike[name] = rows_of(grad.flatten(1)).n_duplicates
-    zero = [name for name, rms in found.gradients.items() if rms == 0.0]
-    if not zero:
-        return
+    found.after = {name: rms for name, rms in found.gradients.items() if rms == 0.0}
+    del outputs, differentiable
+    for turn in range(_TURNS):  # each step wakes what lies one zero factor further back
+        if not found.after:
+            return
+        _step(wanted, grads)
+        other = inputs if turn % 2 else _other(inputs)
+        try:
+            again = [one for one in _floats(model(*other.args, **other.kwargs)) if one.requires_grad]
+            grads = _gradients(again, wanted)
+        except Exception as error:  # a model may raise anything, on other inputs too
+            found.unusual.append(f"the second pass raises {type(error).__name__}: {first_line(error)}")
+            found.after = {}
+            return
+        left = {name: rms for name in found.after if (rms := _rms_or_none(grads[name])) == 0.0}
+        if turn and len(left) == len(found.after):
+            return
+        found.after = left
+
+
+_TURNS = 4
+
+
+def _step(wanted: Mapping[str, Tensor], grads: Mapping[str, Tensor | None]) -> None:
+    """A step of 1 % of each tensor's size against its gradient."""
     with torch.no_grad():
         for name, one in wanted.items():
-            grad, rms = grads[name], found.gradients[name]
-            if grad is not None and rms and math.isfinite(rms):
+            grad = grads[name]
+            rms = 0.0 if grad is None else _rms(grad)
+            if grad is not None and rms > 0 and math.isfinite(rms):
                 one.add_(grad, alpha=-0.01 * (_rms(one) or 1.0) / rms)
-    del grads, outputs, differentiable
-    other = Inputs(tuple(map(_another, inputs.args)), {k: _another(v) for k, v in inputs.kwargs.items()}, inputs.how)
-    try:
-        again = [one for one in _floats(model(*other.args, **other.kwargs)) if one.requires_grad]
-        after = _gradients(again, {name: wanted[name] for name in zero})
-    except Exception as error:
-        found.unusual.append(f"the second pass raises {type(error).__name__}: {first_line(error)}")
-        return
-    found.after = {name: None if grad is None else _rms(grad) for name, grad in after.items()}
+
+
+def _rms_or_none(grad: Tensor | None) -> float | None:
+    return None if grad is None else _rms(grad)
+
+
+def _other(inputs: Inputs) -> Inputs:
+    return Inputs(tuple(map(_another, inputs.args)), {k: _another(v) for k, v in inputs.kwargs.items()}, inputs.how)
 
 
 def _gradients(outputs: list[Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor | None]:

@@ -143,7 +143,7 @@ class Watch(TorchDispatchMode):
         random = torch.Tag.nondeterministic_seeded in func.tags
         if random:
             self._check_seed(look()[0])
-        self._loading = sys._getframe(1).f_code.co_name == "_load_from_state_dict"
+        self._loading = func is aten.copy_.default and _is_loading()
         result = func(*args, **kwargs)
         inputs = list(tensors_in(args, kwargs))
         changed = [target for place in kind.changes if isinstance(target := _at(place, args, kwargs), Tensor)]
@@ -250,7 +250,7 @@ class Watch(TorchDispatchMode):
         whole: bool,
         target: Tensor,
     ) -> None:
-        if random and op in _DRAWS:
+        if random and op in _DRAWS and not target.is_meta:
             self.drawn += target.numel()
         if len(trace.writes) < 64:
             trace.writes.append(
@@ -285,6 +285,16 @@ _DRAWS = frozenset(
         *("randn", "rand", "randn_like", "rand_like", "randint", "randperm", "normal", "bernoulli", "multinomial"),
     }
 )
+
+
+def _is_loading() -> bool:
+    """Whether ``load_state_dict`` is what copies; a few frames of torch's own lie between."""
+    frame = sys._getframe(2)
+    for _ in range(5):
+        if frame is None or frame.f_code.co_name == "_load_from_state_dict":
+            return frame is not None
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _at(place: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

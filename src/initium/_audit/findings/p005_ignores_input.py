@@ -1,0 +1,60 @@
+"""An output that does not depend on the input.
+
+What it does:
+    Compares the outputs for two independent inputs; reports where they differ by less than a thousandth of their size.
+
+Why it is bad:
+    There is nothing to learn from: the information has been lost on the way, to a rank collapse or to a bias that drowns it.
+
+Example:
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(64, 64)
+            nn.init.normal_(self.first.weight, std=1e-3)
+            nn.init.constant_(self.first.bias, 100.0)
+            self.last = nn.Linear(64, 64)
+
+        def forward(self, x):
+            return self.last(self.first(x))
+
+Use instead:
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(64, 64)
+            self.last = nn.Linear(64, 64)
+
+        def forward(self, x):
+            return self.last(self.first(x))
+
+Fix safety:
+    none: it depends on the layers before.
+
+References:
+    transformers' BlipVisionModel from its default configuration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..measure.seen import Seen
+from ..registry import Hit, check
+
+
+@check("P005", "the output ignores the input", "warning", level="forward")
+def find(seen: Seen) -> Iterator[Hit]:
+    probe = seen.probe
+    if probe is None or not probe.signals or not abs(probe.input_cosine) < 0.95:
+        return
+    last = probe.signals[-1]
+    apart = (2 * max(1 - last.cosine, 0.0)) ** 0.5
+    if last.rms > 1e-5 and last.cosine > 0.9 and apart < 1e-3:
+        close = [s for s in probe.signals if s.cosine > 1 - 5e-7]
+        yield Hit(
+            close[0].name if close else last.name,
+            f"the outputs for two independent inputs differ by {apart:.1e} of their size",
+            "look where the signal is lost: a gain near 0, a large bias, attention without a residual stream",
+            names=(last.name, ""),
+        )
