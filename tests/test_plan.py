@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import initium
-from initium import Constant, InitiumError, Keep, Normal, Orthogonal, Rule
+from initium import ClassDefault, Constant, InitiumError, Keep, Normal, Orthogonal, Parts, Recipe, Rule
 from initium._stream import derive_key, normal_from, words
 
 
@@ -246,3 +246,18 @@ def test_keep_in_so_many_words() -> None:
     before = model.weight.detach().clone()
     initium.initialize(model, [Rule("weight", Keep()), Rule("bias", 0)], seed=0)
     assert torch.equal(model.weight, before)
+
+
+def test_what_a_class_does_itself_is_worked_out_for_each_module() -> None:
+    """A bias's default follows its layer's fan_in, which its own shape does not tell, however the rule says so."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(400, 8))
+    expected = [0.5, 0.05]  # 1 / √fan_in
+    for rule in (
+        Rule(nn.Linear, ClassDefault()),
+        Rule(nn.Linear, weight=ClassDefault(), bias=ClassDefault()),
+        Rule(nn.Linear, weight=0, bias=Parts(ClassDefault(), (("0:2", 0),))),
+    ):
+        plan = initium.plan(model, Recipe([rule]), seed=0)
+        bounds = [float(plan.values(f"{layer}.bias", 2, 8).abs().max()) for layer in (0, 1)]
+        for bound, most in zip(bounds, expected, strict=True):
+            assert most / 4 < bound <= most  # all six below a quarter: (1/4)^6

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ._collector import uncollected
 from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._inventory import Inventory, Slot, inventory
+from ._laws import LAWS, Law
 from ._patterns import is_literal, matches
 from ._plan import Plan, Row, redecided
 from ._planner import decide, seed_or_drawn
@@ -18,20 +19,19 @@ from ._recipe import Recipe
 from ._recipe import recipe as recipe_of
 from ._rules import Rule
 from ._sharded.placed import located, needs_whole, reshard, why_not_located
-from ._tensors import why_not_writable
+from ._stream import Keys, derive_key
+from ._tensors import is_ordinary, why_not_writable
+from .backends import as_job
 
 Only = str | Iterable[str] | None
 Rename = Mapping[str, str] | Callable[[str], str] | None
 
 
-class _Write(NamedTuple):
-    """A tensor of the model, and the plan's row whose values it gets."""
-
-    slot: Slot
-    row: Row
-    source: Row  # the row itself, or the one it is tied to
+_Write = tuple[Slot, Row, Row]
+"""A tensor of the model, its row of the plan, and the row whose values it gets: that row, or the one it is tied to."""
 
 
+@uncollected
 def initialize(
     model: nn.Module,
     recipe: str | Recipe | Rule | Iterable[Rule] | None = None,
@@ -74,6 +74,7 @@ def initialize(
     return _apply(plan, inv, selected, prefix, None, part=False)
 
 
+@uncollected
 def apply(
     plan: Plan, model: nn.Module, *, only: Only = None, prefix: str = "", rename: Rename = None, part: bool = False
 ) -> Plan:
@@ -88,17 +89,18 @@ def apply(
 
 def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: str, rename: Rename, part: bool) -> Plan:
     writes = _matched(plan, inv, selected, prefix, rename, part)
-    _check(writes)
-    notes = _write_computed(plan, [write for write in writes if write.slot.computed is not None])
-    batch = Batch()
+    ordinary, others = _checked(writes)
+    notes = _write_computed(plan, [write for write in others if write[0].computed is not None])
+    batch, seed = Batch(), plan.seed
     whole: list[str] = []
     with torch.no_grad():
-        for slot, row, source in writes:
-            program = source.decision.program
-            if program is not None and slot.computed is None:
+        batch.extend(as_job((tensor, law, derive_key(seed, name), 0, 0)) for tensor, law, name in ordinary)
+        for slot, row, source in others:
+            if slot.computed is None:
+                assert source.decision.program is not None
                 local, region = located(slot.tensor)
-                batch.add(local, program, plan.key_of(source.name), region)
-                if region is not None and needs_whole(program):
+                batch.add(local, source.decision.program, Keys(seed, source.name), region)
+                if region is not None and needs_whole(source.decision.program):
                     whole.append(row.name)
         batch.run()
     notes.update(_tie_again(writes))
@@ -152,7 +154,7 @@ def _matched(
                 met.add(row.related)
         if slot.tied_to is not None and (selected is None or _renamed(prefix + slot.tied_to, rename) in selected):
             continue  # written under its first name
-        writes.append(_Write(slot, row, source))
+        writes.append((slot, row, source))
     if strange:
         raise PlanError(
             f"the model has {len(strange)} parameters that the plan does not know:\n{listing(strange)}\n"
@@ -182,16 +184,25 @@ def _renamed(name: str, rename: Rename) -> str:
     return rename(name) if callable(rename) else rename.get(name, name)
 
 
-def _check(writes: list[_Write]) -> None:
-    """Everything that can be wrong, before anything is written."""
+def _checked(writes: list[_Write]) -> tuple[list[tuple[Tensor, Law, str]], list[_Write]]:
+    """What there is to write: ordinary tensors by laws, and the rest. Everything that can be wrong is found before anything is written."""
+    ordinary: list[tuple[Tensor, Law, str]] = []
+    others: list[_Write] = []
     lost: list[str] = []
     undefined: list[str] = []
     for slot, row, source in writes:
         decision, tensor = source.decision, slot.tensor
+        program = decision.program
         if tensor.shape != decision.shape:
             raise _misfit(row, tensor, decision.shape)
-        if decision.program is not None:
-            for written in [tensor] if slot.computed is None else [_get(slot.module, name) for name in slot.computed.originals]:
+        if program is not None:
+            if type(program) in LAWS and slot.computed is None and is_ordinary(tensor):
+                ordinary.append((tensor, program, source.name))  # type: ignore[arg-type]
+                continue
+            others.append((slot, row, source))
+            for written in (
+                (tensor,) if slot.computed is None else [_get(slot.module, name) for name in slot.computed.originals]
+            ):
                 reason = why_not_writable(written) or why_not_located(written)
                 if reason:
                     raise WriteError(f"{row.name} cannot be written: {reason}")
@@ -208,6 +219,7 @@ def _check(writes: list[_Write]) -> None:
         raise PlanError(
             f"nobody ever fills {len(undefined)} tensors:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
         )
+    return ordinary, others
 
 
 def _misfit(row: Row, tensor: Tensor, shape: tuple[int, ...]) -> PlanError | WriteError:
@@ -259,8 +271,8 @@ def _compared(name: str, slot: Slot, value: Tensor, forward: Tensor) -> dict[str
 def _tie_again(writes: list[_Write]) -> dict[str, str]:
     """Plain tensors that the plan ties and a device move has untied become one again; of others a note says that they are two."""
     notes: dict[str, str] = {}
-    untied = [write for write in writes if write.source is not write.row]
-    by_name = {write.row.name: write.slot for write in writes} if untied else {}
+    untied = [write for write in writes if write[2] is not write[1]]
+    by_name = {row.name: slot for slot, row, _ in writes} if untied else {}
     for slot, row, source in untied:
         first = by_name.get(source.name)
         if first is None or first.tensor is slot.tensor:

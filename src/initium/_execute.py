@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,29 +13,13 @@ from torch import Tensor
 from . import _laws as laws
 from ._programs import At, Blocks, Computed, Draw, Given, Leaf, Made, Program, Renamed, Step
 from ._regions import Region, flat_boxes, law_jobs
-from ._stream import VALUES, Key, derive_key
+from ._stream import VALUES, Key, Keys
 from .backends import Job, fill
 
 KeyOf = Callable[[str], Key]
 """The key of a stream by its tag."""
 
 
-@dataclass(frozen=True)
-class Keys:
-    """The keys of one tensor's streams, by tag; and those of other tensors, for what is copied or computed from them."""
-
-    seed: int
-    name: str
-
-    def __call__(self, tag: str) -> Key:
-        return derive_key(self.seed, self.name, tag)
-
-    def of(self, name: str) -> Keys:
-        """The keys of another tensor."""
-        return Keys(self.seed, name)
-
-
-_ELEMENTWISE = frozenset({laws.Uniform, laws.Normal, laws.TruncNormal})
 _SHORT = 32  # elements: runs of memory shorter than this are drawn into a contiguous tensor and copied
 
 
@@ -48,10 +32,11 @@ class Batch:
 
     def add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region | None = None) -> None:
         """Fill ``out``, which holds ``region`` of the tensor that the program describes (the whole of it unless said)."""
-        if region is None and type(program) in _ELEMENTWISE and out.is_contiguous() and not out.is_complex() and out.numel():
-            self._jobs.append(Job(out, program, key_of("values")))  # type: ignore[arg-type]
-            return
         self._add(out, program, key_of, region or Region.whole(tuple(out.shape)), None)
+
+    def extend(self, jobs: Iterable[Job]) -> None:
+        """Fill ordinary tensors, whole, by elementwise laws: nearly all there are, and too many to be asked what they are twice."""
+        self._jobs.extend(jobs)
 
     def add_flat(self, out: Tensor, program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int) -> None:
         """Fill the 1-D ``out`` with the elements from flat index ``start`` of a tensor of ``shape``."""
@@ -59,7 +44,7 @@ class Batch:
             if isinstance(program, laws.Constant):
                 out.fill_(program.value)
             else:
-                self._jobs.append(Job(out, program, key_of("values"), start))
+                self._jobs.append(Job(out, program, key_of(VALUES), start))
             return
         for region, low, high in flat_boxes(shape, start, start + out.numel()):
             view = out[low - start : high - start].view(region.local_shape)
@@ -89,9 +74,9 @@ class Batch:
             out.fill_(program.value)
         elif out.is_complex():
             real = Region((*region.shape, 2), (*region.runs, ((0, 2),)))
-            self._add_law(torch.view_as_real(out), program.part_of_complex(), key_of("values"), real)
+            self._add_law(torch.view_as_real(out), program.part_of_complex(), key_of(VALUES), real)
         else:
-            self._add_law(out, program, key_of("values"), region)
+            self._add_law(out, program, key_of(VALUES), region)
 
     def _add_blocks(self, out: Tensor, program: Blocks, key_of: KeyOf, region: Region, block: Region | None) -> None:
         low, extent = block.runs[program.axis][0] if block else (0, region.shape[program.axis])

@@ -6,7 +6,8 @@ for its spelling. The key is the tensor's own state_dict key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -77,6 +78,9 @@ class Slot(NamedTuple):
         return self.layout.role
 
 
+_as_slot: Callable[[tuple[object, ...]], Slot] = functools.partial(tuple.__new__, Slot)  # a third of what Slot(…) costs
+
+
 @dataclass(frozen=True)
 class Inventory:
     """A model's tensors and modules, in the order of ``named_parameters``."""
@@ -127,12 +131,13 @@ class _Walk:
             derived: originals of computed weights below here, relative name -> logical full name.
         """
         self.modules.append((name[:-1], module))
-        own = layouts_of(module)
-        for said, layout in own.items():
-            if "." in said and said not in words:
-                words = {**words, said: layout}
+        own, children = layouts_of(module), module._modules
+        if children:
+            for said, layout in own.items():
+                if "." in said and said not in words:
+                    words = {**words, said: layout}
         hidden = derived
-        if "parametrizations" in module._modules or module._forward_pre_hooks:
+        if "parametrizations" in children or module._forward_pre_hooks:
             for computed in computed_weights(module):
                 hidden = {**hidden, **dict.fromkeys(computed.originals, name + computed.local)}
                 self._computed(computed, module, name, key, words.get(computed.local) or own.get(computed.local, BARE))
@@ -140,7 +145,7 @@ class _Walk:
             self._tensors(module, module._parameters, False, name, key, words, own, hidden)
         if module._buffers:
             self._tensors(module, module._buffers, True, name, key, words, own, hidden)
-        if module._modules:
+        if children:
             self._children(module, name, key, words, hidden)
 
     def _children(
@@ -158,8 +163,15 @@ class _Walk:
             here = local + "."
             if wrapped is not None and wrapped[0] == local:
                 self.module(child, name, key + here if wrapped[1] else key, words, derived)
-            else:
-                self.module(child, name + here, key + here, _below(words, here), _below(derived, here))
+                continue
+            below = name + here
+            self.module(
+                child,
+                below,
+                below if key is name else key + here,
+                _below(words, here) if words else words,
+                _below(derived, here) if derived else derived,
+            )
         self._path.discard(id(module))
 
     def _tensors(
@@ -184,7 +196,7 @@ class _Walk:
                 if layout is None:
                     layout = KEPT_BUFFER if is_buffer else BIAS if _is_bias(local, tensor) else BARE
             tied_to = None
-            if type(tensor) in _PLAIN and (pointer := _memory(tensor)):
+            if type(tensor) in _PLAIN and tensor.layout is _STRIDED and (pointer := tensor.data_ptr()):
                 known = first.get(pointer)
                 if known is None:
                     first[pointer] = (name, tensor)
@@ -197,20 +209,9 @@ class _Walk:
                     raise PlanError(f"{name} cannot be read: {reason}")
                 known = first.setdefault(-id(tensor), (name, tensor))
                 tied_to = None if known[0] is name else known[0]
-            slots.append(
-                Slot(
-                    name,
-                    key + local,
-                    tensor,
-                    module,
-                    local,
-                    layout,
-                    is_buffer,
-                    tied_to,
-                    hidden.get(local) if hidden else None,
-                    None,
-                )
-            )
+            derived_from = hidden.get(local) if hidden else None
+            own_key = name if key is prefix else key + local
+            slots.append(_as_slot((name, own_key, tensor, module, local, layout, is_buffer, tied_to, derived_from, None)))
 
     def _same_memory(self, known: tuple[str, Tensor], name: str, tensor: Tensor, pointer: int) -> str | None:
         """The first name of a tensor that shows the same memory in the same way; another view of it is no tie."""
@@ -235,8 +236,6 @@ V = TypeVar("V")
 
 def _below(relative: Mapping[str, V], here: str) -> Mapping[str, V]:
     """What is said of names below a child, relative to it."""
-    if not relative:
-        return relative
     return {name[len(here) :]: value for name, value in relative.items() if name.startswith(here)}
 
 
@@ -245,12 +244,8 @@ def _is_bias(local: str, tensor: Tensor) -> bool:
     return local == "bias" and tensor.dim() == 1
 
 
-def _memory(tensor: Tensor) -> int:
-    """Where a plain tensor's memory begins; 0 where it has none."""
-    return tensor.data_ptr() if tensor.layout is torch.strided else 0
-
-
 _PLAIN = frozenset({Tensor, nn.Parameter})
+_STRIDED = torch.strided
 
 
 def _wrapped(module: nn.Module) -> tuple[str, bool] | None:

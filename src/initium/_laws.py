@@ -77,15 +77,15 @@ class Uniform:
         if math.isinf(self.scale) or math.isinf(f32(self.low)) or math.isinf(f32(self.high)):
             raise ArgumentError(f"uniform over [{self.low}, {self.high}) is wider than fp32 holds (3.4e38)")
 
-    @property
+    @functools.cached_property
     def scale(self) -> float:
         return f32(self.high - self.low)
 
-    @property
+    @functools.cached_property
     def shift(self) -> float:
         return f32(self.low)
 
-    @property
+    @functools.cached_property
     def limits(self) -> tuple[float, float]:
         """The least and the largest fp32 it gives."""
         low, high = f32(self.low), f32(self.high)
@@ -114,11 +114,11 @@ class Normal:
     def __post_init__(self) -> None:
         _check_moments("normal", self.mean, self.std)
 
-    @property
+    @functools.cached_property
     def scale(self) -> float:
         return f32(self.std)
 
-    @property
+    @functools.cached_property
     def shift(self) -> float:
         return f32(self.mean)
 
@@ -147,15 +147,15 @@ class TruncNormal:
     std: float
     table: tuple[tuple[float, ...], ...] | None = None
 
-    @property
+    @functools.cached_property
     def scale(self) -> float:
         return f32(self.sigma)
 
-    @property
+    @functools.cached_property
     def shift(self) -> float:
         return f32(self.loc)
 
-    @property
+    @functools.cached_property
     def limits(self) -> tuple[float, float]:
         low, high = f32_above(self.low), f32_below(self.high)
         return (low, high) if low <= high else (f32(self.low), f32(self.low))
@@ -166,6 +166,7 @@ class TruncNormal:
 
 
 Law = Constant | Uniform | Normal | TruncNormal
+LAWS = frozenset({Constant, Uniform, Normal, TruncNormal})
 
 
 def _check_moments(law: str, mean: float, std: float) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._collector import uncollected
 from ._errors import ArgumentError, RuleError
 from ._grouping import grouped
 from ._inventory import Inventory, Slot, inventory
-from ._plan import Decision, Plan, Row, kind_of
+from ._plan import Decision, Plan, Row, as_row, kind_of
 from ._programs import Program, Renamed
 from ._recipe import Recipe, names_for, settled
 from ._recipe import recipe as recipe_of
@@ -21,11 +22,12 @@ from ._stream import checked_seed
 from ._structure.structure import NAMES, Place, Structure, structure_of
 from ._tensors import why_not_drawable
 from ._torch_defaults import speaks_below
-from .initializers import ClassDefault, Initializer, Keep, Parts, Reset
+from .initializers import ClassDefault, Initializer, Keep, Parts, Reset, asks_the_class
 
 DECLARED = "_initium_declared"  # where a module keeps what declare() said of its tensors
 
 
+@uncollected
 def plan(model: nn.Module, recipe: str | Recipe | Rule | Iterable[Rule], *, seed: int | None = None, prefix: str = "") -> Plan:
     """What every parameter and buffer of a model gets from a recipe; nothing is written.
 
@@ -82,55 +84,55 @@ class _Planner:
     _decided: dict[tuple[Any, ...], Decision | None] = field(default_factory=dict)
     _layouts: dict[int, Any] = field(default_factory=dict)  # keeps the layouts alive whose ids stand in _decided
     _structure: Structure | None = None
-    _by_name: dict[str, Row] = field(default_factory=dict)
+    _firsts: dict[str, Slot] | None = None
 
     def __post_init__(self) -> None:
         rules = self.rules.rules
         self._named = [rule for rule in rules if isinstance(rule.where, str) and rule.where != "**"]
+        self._local = {local for rule in rules for local, _ in rule.tensors}
         # tensors that look alike share a decision, unless a rule may tell them apart by more than what stands in the signature
-        self._alike = not any(rule.test is not None or isinstance(rule.initializer, ClassDefault) for rule in rules)
+        self._alike = not any(rule.test is not None or any(map(asks_the_class, rule.given)) for rule in rules)
         self._above: list[tuple[str, nn.Module]] | None = None
         if self.rules.needs_structure:
             self.notes += self._structured().notes
 
     def row(self, slot: Slot) -> Row:
-        name = self.prefix + slot.name if self.prefix else slot.name
+        if slot.tied_to is None and slot.derived_from is None:
+            made = self._decision(slot)
+            if made is None:
+                self.unclaimed.append(slot)
+                made = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
+            return as_row((self.prefix + slot.name, slot.key, made, None, slot.is_buffer))
+        name = self.prefix + slot.name
         if slot.tied_to is not None:
             return self._tied(slot, name)
-        if slot.derived_from is not None:
-            shape, dtype = slot.shape, slot.dtype
-            decision = Decision(shape, dtype, "derived", role=slot.layout.role, rule=f"from {slot.derived_from}")
-            return Row(name, slot.key, decision, self.prefix + slot.derived_from, slot.is_buffer)
-        decision_or_none = self._decision(slot)
-        if decision_or_none is None:
-            self.unclaimed.append(slot)
-            decision_or_none = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
-        row = Row(name, slot.key, decision_or_none, None, slot.is_buffer)
-        self._by_name[slot.name] = row
-        return row
+        assert slot.derived_from is not None
+        shape, dtype = slot.shape, slot.dtype
+        decision = Decision(shape, dtype, "derived", role=slot.layout.role, rule=f"from {slot.derived_from}")
+        return Row(name, slot.key, decision, self.prefix + slot.derived_from, slot.is_buffer)
 
     def _decision(self, slot: Slot) -> Decision | None:
-        declared = slot.module.__dict__.get(DECLARED)
-        if declared is not None and slot.local in declared:
-            return self._worked_out(slot, declared[slot.local], "declared on the layer", (), "")
+        _, _, tensor, module, local, layout, is_buffer, _, _, _ = slot
+        declared = module.__dict__.get(DECLARED)
+        if declared is not None and local in declared:
+            return self._worked_out(slot, declared[local], "declared on the layer", (), "")
         if not self._alike:
             return self._fresh(slot)
-        tensor = slot.tensor
         signature = (
-            type(slot.module),
-            slot.local,
+            type(module),
+            local if local in self._local else None,
             tensor.shape,
             tensor.dtype,
-            id(slot.layout),
-            slot.is_buffer,
+            id(layout),
+            is_buffer,
             tensor.is_meta,
             tuple([rule.claims_name(slot) for rule in self._named]) if self._named else None,
-            self._place(slot),
+            None if self._structure is None else self._structure.place(slot),
         )
         try:
             return self._decided[signature]
         except KeyError:
-            self._layouts[id(slot.layout)] = slot.layout
+            self._layouts[id(layout)] = layout
             decision = self._decided[signature] = self._fresh(slot)
             return decision
 
@@ -240,7 +242,9 @@ class _Planner:
 
     def _tied(self, slot: Slot, name: str) -> Row:
         assert slot.tied_to is not None
-        first = self._by_name[slot.tied_to].decision if slot.tied_to in self._by_name else None
+        if self._firsts is None:
+            self._firsts = {s.name: s for s in self.inv.slots if s.tied_to is None and s.derived_from is None}
+        first = self._decision(self._firsts[slot.tied_to]) if slot.tied_to in self._firsts else None
         own = self._decision(slot)
         note = ""
         if own is not None and first is not None and own.program != first.program and own.rule != first.rule:

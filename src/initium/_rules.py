@@ -123,9 +123,13 @@ class Rule:
         if rows is not None and gates:
             raise ArgumentError(f"a rule speaks of rows or of gates, not of both ({source})")
         put("tensors", tuple((name, as_initializer(value)) for name, value in tensors.items()))
-        given = [found for _, found in self.tensors] if self.initializer is None else [self.initializer]
-        used = frozenset(name for found in given for name in found.names())
+        used = frozenset(name for found in self.given for name in found.names())
         put("structure", (frozenset(self.role) - LAYOUT_ROLES) | (NAMES & used))
+
+    @property
+    def given(self) -> list[Initializer]:
+        """Every initializer that it gives."""
+        return [found for _, found in self.tensors] if self.initializer is None else [self.initializer]
 
     @property
     def needs_names(self) -> bool:

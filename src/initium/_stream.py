@@ -18,6 +18,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -56,6 +58,11 @@ def checked_seed(seed: object) -> int:
     return value % 2**64
 
 
+_as_key: Callable[[tuple[int, ...]], Key] = functools.partial(
+    tuple.__new__, Key
+)  # Key._make counts its words, at half the cost of a key
+
+
 @functools.lru_cache(maxsize=64)
 def _hasher(seed: int, tag: str) -> hashlib.blake2b:
     state = hashlib.blake2b(digest_size=16, person=b"initium/1")
@@ -75,7 +82,22 @@ def derive_key(seed: int, name: str, tag: str = VALUES) -> Key:
     state = _hasher(seed, tag).copy()
     encoded = name.encode()
     state.update(_LENGTH(len(encoded)) + encoded)
-    return Key._make(_WORDS(state.digest()))
+    return _as_key(_WORDS(state.digest()))
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one tensor's streams, by tag; and those of other tensors, for what is copied or computed from them."""
+
+    seed: int
+    name: str
+
+    def __call__(self, tag: str) -> Key:
+        return derive_key(self.seed, self.name, tag)
+
+    def of(self, name: str) -> Keys:
+        """The keys of another tensor."""
+        return Keys(self.seed, name)
 
 
 def philox(counter: tuple[Tensor, Tensor], key: Key) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 COMPLEX = frozenset({torch.complex64, torch.complex128})
 DRAWABLE = FLOATS | COMPLEX
+_STRIDED = torch.strided
 _PLAIN = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
 
 
@@ -50,11 +51,21 @@ def why_not_drawable(dtype: torch.dtype) -> str | None:
     return f"random values need a floating or complex dtype, not {str(dtype).removeprefix('torch.')}"
 
 
+def is_ordinary(tensor: Tensor) -> bool:
+    """A plain, real, contiguous tensor that can be written, as nearly all are: told without the slower questions."""
+    return (
+        type(tensor) in _PLAIN
+        and tensor.dtype in FLOATS
+        and tensor.layout is _STRIDED
+        and tensor.is_contiguous()
+        and not (tensor.is_meta or tensor.is_inference())
+    )
+
+
 def why_not_writable(tensor: Tensor) -> str | None:
     """Why nothing can be written to this tensor, with the way out; or None."""
-    if type(tensor) in _PLAIN and not tensor.is_meta and tensor.layout is torch.strided and tensor.is_contiguous():
-        if not (tensor.is_inference() or tensor.is_quantized):
-            return None  # nearly every tensor there is, without the slower questions
+    if is_ordinary(tensor):
+        return None
     if is_dtensor(tensor):
         return why_not_writable(tensor._local_tensor)  # type: ignore[attr-defined]
     if isinstance(tensor, UninitializedTensorMixin):

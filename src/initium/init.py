@@ -26,7 +26,7 @@ from torch import Tensor
 from ._errors import ArgumentError, ArgumentTypeError
 from ._fans import DENSE
 from ._gains import calculate_gain
-from ._init.dropin import dropin, fill_by_generator, real
+from ._init.dropin import dropin, fill_by, fill_by_generator, real
 from ._init.fans import (
     _calculate_correct_fan,  # noqa: F401 – private in torch too, but many a reset_parameters calls them
     _calculate_fan_in_and_fan_out,  # noqa: F401
@@ -103,7 +103,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Ge
 
     Differs from torch: bf16, fp16 and fp64 tensors get the fp32 values, rounded or widened; in fp32 and fp64 b is never drawn.
     """
-    return fill_by_generator(tensor, Uniform(real(a, "a"), real(b, "b")), generator=generator)
+    return fill_by(tensor, Uniform, real(a, "a"), real(b, "b"), generator=generator)
 
 
 @dropin
@@ -129,7 +129,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torc
 
     Differs from torch: a tensor of 32 elements holds the first 32 of one of 40; bf16, fp16 and fp64 get the fp32 values.
     """
-    return fill_by_generator(tensor, Normal(real(std, "std"), real(mean, "mean")), generator=generator)
+    return fill_by(tensor, Normal, real(std, "std"), real(mean, "mean"), generator=generator)
 
 
 @dropin
@@ -166,8 +166,7 @@ def trunc_normal_(
     time whatever the cut; std = 0 gives the mean kept within [a, b] (torch raises ZeroDivisionError); complex works. For a cut
     in units of σ and the std that was asked for: ``initium.TruncNormal``.
     """
-    law = CutNormal(real(std, "std"), real(mean, "mean"), real(a, "a"), real(b, "b"))
-    return fill_by_generator(tensor, law, generator=generator)
+    return fill_by(tensor, CutNormal, real(std, "std"), real(mean, "mean"), real(a, "a"), real(b, "b"), generator=generator)
 
 
 @dropin
@@ -202,7 +201,7 @@ def ones_(tensor: Tensor) -> Tensor:
         >>> init.ones_(torch.empty(2))
         tensor([1., 1.])
     """
-    return fill_by_generator(tensor, Constant(1.0))
+    return fill_by(tensor, Constant, 1.0)
 
 
 @dropin
@@ -219,7 +218,7 @@ def zeros_(tensor: Tensor) -> Tensor:
         >>> init.zeros_(torch.empty(2))
         tensor([0., 0.])
     """
-    return fill_by_generator(tensor, Constant(0.0))
+    return fill_by(tensor, Constant, 0.0)
 
 
 @dropin

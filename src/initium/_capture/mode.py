@@ -16,8 +16,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .._errors import WriteError
-from .._execute import Batch, Keys
+from .._execute import Batch
 from .._programs import Program
+from .._stream import Keys
 from ..initializers import Initializer
 from .blank import blank
 from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import ParamSpec
 
 import torch
@@ -21,7 +21,8 @@ from .._fans import DENSE, Layout
 from .._programs import Program, is_random
 from .._sharded.placed import agreed_bits, located, why_not_located
 from .._stream import DROPIN, VALUES, derive_key
-from .._tensors import is_drawless, is_dtensor, is_plain, why_not_drawable, why_not_writable
+from .._tensors import is_drawless, is_dtensor, is_ordinary, is_plain, why_not_drawable, why_not_writable
+from ..backends import as_job, fill
 from ..initializers import Initializer
 
 P = ParamSpec("P")
@@ -76,7 +77,37 @@ def real(value: object, what: str) -> float:
     several = isinstance(value, Tensor) and value.numel() != 1
     if several or isinstance(value, (str, bytes, complex)) or not hasattr(value, "__float__"):
         raise ArgumentTypeError(f"{what} must be a number, not {type(value).__name__}")
-    return float(value)
+    return float(value) + 0.0  # -0.0 becomes 0.0, which it equals: what is remembered goes by equality
+
+
+def fill_by(tensor: Tensor, kind: Callable[..., Initializer], *arguments: Hashable, generator: torch.Generator | None = None) -> Tensor:
+    """Fill by ``kind(*arguments)``. What that means for a shape is remembered: for a small tensor, working it out was most of the time."""
+    if is_ordinary(tensor) and tensor.numel() and not _watched(tensor) and _SIMPLE.issuperset(map(type, arguments)):
+        program = _remembered(tensor.shape, kind, *arguments)
+        if type(program) in laws.LAWS:
+            bits = generator_bits(tensor.device, generator) if is_random(program) else 0
+            fill([as_job((tensor, program, derive_key(bits, "", DROPIN), 0, 0))])
+            return tensor
+    return fill_by_generator(tensor, kind(*arguments), generator=generator)
+
+
+_SIMPLE = frozenset(
+    {int, float, str, tuple, type(None)}
+)  # what is equal means the same; a function or a tensor may have changed
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _remembered(shape: torch.Size, kind: Callable[..., Initializer], *arguments: Hashable) -> Program:
+    return kind(*arguments).program(tuple(shape), DENSE)
+
+
+def _watched(tensor: Tensor) -> bool:
+    """Whether somebody watches dispatch (a mode, a subclass, a transform): then the values come by an operator that is seen."""
+    return (
+        type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__
+        or torch._C._len_torch_dispatch_stack() > 0
+        or _functorch.is_functorch_wrapped_tensor(tensor)
+    )
 
 
 def fill_by_generator(
@@ -115,9 +146,7 @@ def generator_bits(device: torch.device, generator: torch.Generator | None = Non
 
 def _run(tensor: Tensor, program: Program, bits: int) -> None:
     local, region = located(tensor)  # of a DTensor this process's part, else the tensor itself
-    # Who watches dispatch (a mode, a subclass) gets the values by an operator that it sees, as functorch's wrappers do.
-    watched = type(local).__torch_dispatch__ is not Tensor.__torch_dispatch__ or torch._C._len_torch_dispatch_stack() > 0
-    direct = is_plain(local) and not watched and not local.is_conj() and not local.is_neg()
+    direct = is_plain(local) and not _watched(local) and not local.is_conj() and not local.is_neg()
     target = local if direct else torch.empty(tuple(local.shape), dtype=local.dtype, device=local.device)
     batch = Batch()
     batch.add(target, program, lambda tag: derive_key(bits, "", DROPIN if tag == VALUES else f"{DROPIN}/{tag}"), region)

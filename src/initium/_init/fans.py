@@ -19,7 +19,7 @@ from ..initializers import (
     XavierNormal,
     XavierUniform,
 )
-from .dropin import dropin, fill_by_generator, real
+from .dropin import dropin, fill_by, real
 
 Axes = int | tuple[int, ...] | None
 Generator = torch.Generator | None
@@ -63,9 +63,7 @@ def xavier_uniform_(
     matrices, stacked experts and transposed convolutions.
     """
     _check_dimensions(tensor)
-    return fill_by_generator(
-        tensor, XavierUniform(real(gain, "gain"), *_axes(in_axes, out_axes, batch_axes)), generator=generator
-    )
+    return fill_by(tensor, XavierUniform, real(gain, "gain"), *_axes(in_axes, out_axes, batch_axes), generator=generator)
 
 
 @dropin
@@ -99,9 +97,7 @@ def xavier_normal_(
     Differs from torch: a (0, 0) tensor is left alone (torch raises ZeroDivisionError); the axes can be said.
     """
     _check_dimensions(tensor)
-    return fill_by_generator(
-        tensor, XavierNormal(real(gain, "gain"), *_axes(in_axes, out_axes, batch_axes)), generator=generator
-    )
+    return fill_by(tensor, XavierNormal, real(gain, "gain"), *_axes(in_axes, out_axes, batch_axes), generator=generator)
 
 
 @dropin
@@ -145,8 +141,7 @@ def kaiming_uniform_(
     """
     if _is_empty(tensor):
         return tensor
-    initializer = KaimingUniform(a, mode, nonlinearity, *_axes(in_axes, out_axes, batch_axes))  # type: ignore[arg-type]
-    return fill_by_generator(tensor, initializer, generator=generator)
+    return fill_by(tensor, KaimingUniform, a, mode, nonlinearity, *_axes(in_axes, out_axes, batch_axes), generator=generator)
 
 
 @dropin
@@ -183,8 +178,7 @@ def kaiming_normal_(
     """
     if _is_empty(tensor):
         return tensor
-    initializer = KaimingNormal(a, mode, nonlinearity, *_axes(in_axes, out_axes, batch_axes))  # type: ignore[arg-type]
-    return fill_by_generator(tensor, initializer, generator=generator)
+    return fill_by(tensor, KaimingNormal, a, mode, nonlinearity, *_axes(in_axes, out_axes, batch_axes), generator=generator)
 
 
 @dropin
@@ -210,7 +204,7 @@ def lecun_normal_(
     write ``variance_scaling_(w)``.
     """
     _check_dimensions(tensor)
-    return fill_by_generator(tensor, LecunNormal(*_axes(in_axes, out_axes, batch_axes)), generator=generator)
+    return fill_by(tensor, LecunNormal, *_axes(in_axes, out_axes, batch_axes), generator=generator)
 
 
 @dropin
@@ -235,7 +229,7 @@ def lecun_uniform_(
     Source: LeCun et al. 1998, Efficient BackProp.
     """
     _check_dimensions(tensor)
-    return fill_by_generator(tensor, LecunUniform(*_axes(in_axes, out_axes, batch_axes)), generator=generator)
+    return fill_by(tensor, LecunUniform, *_axes(in_axes, out_axes, batch_axes), generator=generator)
 
 
 @dropin
@@ -273,8 +267,9 @@ def variance_scaling_(
     Source: the arguments are Keras's and JAX's ``VarianceScaling``.
     """
     _check_dimensions(tensor)
-    initializer = VarianceScaling(real(scale, "scale"), mode, law, *_axes(in_axes, out_axes, batch_axes))
-    return fill_by_generator(tensor, initializer, generator=generator)
+    return fill_by(
+        tensor, VarianceScaling, real(scale, "scale"), mode, law, *_axes(in_axes, out_axes, batch_axes), generator=generator
+    )
 
 
 def _axes(*axes: Axes) -> tuple[tuple[int, ...] | None, ...]:

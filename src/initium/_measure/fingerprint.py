@@ -111,7 +111,7 @@ def fingerprint(
             raise WriteError(f"{name} has no plain values to count (device {tensor.device}, {tensor.layout}): write them first")
         if is_counted(tensor, first):
             local, region = located(tensor)
-            tasks.extend(_tasks(local, region, _key(name, tensor.dtype)))
+            tasks.extend(_tasks(local.detach(), region, _key(name, tensor.dtype)))
     part = _summed(tasks)
     return part if group is None else _added_up(part, group)
 

@@ -24,13 +24,13 @@ _REGIONS: dict[tuple[Any, ...], Region | str] = {}  # what a rank of a mesh hold
 
 
 def located(tensor: Tensor) -> tuple[Tensor, Region | None]:
-    """The memory to write, and the region of the whole tensor that it holds (None: all of it).
+    """The memory to write (outside autograd: the tensor itself may require grad), and the region of the whole tensor that it holds (None: all of it).
 
     Raises:
         WriteError: what ``why_not_located`` says.
     """
     if not is_dtensor(tensor):
-        return tensor.detach(), None
+        return tensor, None
     local: Tensor = tensor._local_tensor.detach()  # type: ignore[attr-defined]
     region = _region_of(tensor, local)
     if isinstance(region, str):

@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from ._choose import backend_for, fill
-from ._protocol import Backend, Job
+from ._protocol import Backend, Job, as_job
 
-__all__ = ["Backend", "Job", "backend_for", "fill"]
+__all__ = ["Backend", "Job", "as_job", "backend_for", "fill"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
@@ -27,6 +28,9 @@ class Job(NamedTuple):
     key: Key
     start: int = 0
     stride: int = 0
+
+
+as_job: Callable[[tuple[object, ...]], Job] = functools.partial(tuple.__new__, Job)  # Job(*all five) at a third of the time
 
 
 class Backend(Protocol):

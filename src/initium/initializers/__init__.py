@@ -14,7 +14,7 @@ from .dt_bias import DtBias
 from .eye import Eye
 from .hadamard import Hadamard
 from .icnr import ICNR
-from .keep import ClassDefault, Keep, Reset
+from .keep import ClassDefault, Keep, Reset, asks_the_class
 from .log_range import LogRange
 from .log_uniform import LogUniform
 from .mimetic import Mimetic
@@ -79,5 +79,6 @@ __all__ = [
     "XavierUniform",
     "Zeros",
     "as_initializer",
+    "asks_the_class",
     "initializer_class",
 ]

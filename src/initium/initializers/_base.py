@@ -75,6 +75,11 @@ class Initializer:
         }
         return cast(Initializer, dataclasses.replace(cast(Any, self), **changes)) if changes else self
 
+    def held(self) -> list[Initializer]:
+        """The initializers it is made of."""
+        values = (getattr(self, field.name) for field in dataclasses.fields(cast(Any, self)))
+        return [value for value in values if isinstance(value, Initializer)]
+
     def names(self) -> frozenset[str]:
         """What its expressions refer to; functions count too."""
         found: list[str] = []

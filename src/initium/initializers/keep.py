@@ -41,3 +41,8 @@ class ClassDefault(Initializer):
     """
 
     name = "class_default"
+
+
+def asks_the_class(initializer: Initializer) -> bool:
+    """Whether what a tensor gets from it depends on its module, beyond shape and layout."""
+    return isinstance(initializer, ClassDefault) or any(asks_the_class(held) for held in initializer.held())

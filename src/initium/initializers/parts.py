@@ -65,8 +65,10 @@ class Parts(Initializer):
         return self.each(lambda initializer: initializer.bound(names))
 
     def names(self) -> frozenset[str]:
-        held = [initializer for _, initializer in self.over] + ([] if self.base is None else [self.base])
-        return frozenset().union(*(initializer.names() for initializer in held))
+        return frozenset().union(*(initializer.names() for initializer in self.held()))
+
+    def held(self) -> list[Initializer]:
+        return [initializer for _, initializer in self.over] + ([] if self.base is None else [self.base])
 
     def program(self, shape: tuple[int, ...], layout: Layout) -> Program:
         whole: Program = _NOTHING if self.base is None else self.base.program(shape, layout)
