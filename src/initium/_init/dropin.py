@@ -80,7 +80,9 @@ def real(value: object, what: str) -> float:
     return float(value) + 0.0  # -0.0 becomes 0.0, which it equals: what is remembered goes by equality
 
 
-def fill_by(tensor: Tensor, kind: Callable[..., Initializer], *arguments: Hashable, generator: torch.Generator | None = None) -> Tensor:
+def fill_by(
+    tensor: Tensor, kind: Callable[..., Initializer], *arguments: Hashable, generator: torch.Generator | None = None
+) -> Tensor:
     """Fill by ``kind(*arguments)``. What that means for a shape is remembered: for a small tensor, working it out was most of the time."""
     if is_ordinary(tensor) and tensor.numel() and not _watched(tensor) and _SIMPLE.issuperset(map(type, arguments)):
         program = _remembered(tensor.shape, kind, *arguments)
