@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import initium
-from initium._table import clipped, columns, wrapped
+from initium._table import clipped, columns, plan_table, wrapped
 
 
 def small_resnet() -> nn.Module:
@@ -128,10 +128,27 @@ def test_columns_give_way_last_first_and_are_left_out_at_the_end() -> None:
     table = [("name", "value", "why"), ("a" * 30, "1", "b" * 30)]
     assert columns(table, 200)[2] == f"{'a' * 30}  1      {'b' * 30}"
     assert columns(table, 64)[2] == f"{'a' * 30}  1      {clipped('b' * 30, 25)}"
-    assert columns(table, 60)[2] == f"{clipped('a' * 30, 26)}  1      {clipped('b' * 30, 25)}"
+    assert columns(table, 60)[2] == f"{'a' * 30}  1      {clipped('b' * 30, 21)}"
+    assert columns(table, 50)[2] == f"{clipped('a' * 30, 25)}  1      {clipped('b' * 30, 16)}"
+    assert columns(table, 50, spare=1)[2] == f"{'a' * 30}  {clipped('b' * 30, 18)}"
     assert [line.split() for line in columns(table, 8)] == [["name"], ["────────"[:8]], ["aaaa…aaa"]]
 
 
 def test_clipping_and_wrapping() -> None:
     assert [clipped("abcdef", width) for width in (7, 6, 5, 2, 1, 0)] == ["abcdef", "abcdef", "ab…ef", "a…", "…", ""]
     assert wrapped(["one two three", "x"], 8) == ["one two", "three", "x"]
+
+
+def test_a_captured_plan_says_which_line_of_code_and_what_it_overrode() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+            nn.init.normal_(self.layer.weight, std=0.02)
+
+    line = Net.__init__.__code__.co_firstlineno + 3
+    text = plan_table(initium.capture(Net, seed=0)[1], 120)
+    (said,) = [row for row in text.splitlines() if row.startswith("layer.weight")]
+    assert said.split("  ")[-1].strip() == f"test_table.py:{line} (over 1)"
+    assert "N(0, 0.02²)" in said
+    assert "normal(" not in said

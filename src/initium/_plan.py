@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._measure.fingerprint import Fingerprint
 
 KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
+OWN = "the constructor's own"  # the rule of what a constructor does by itself; the source says where
 
 
 @dataclass(frozen=True)

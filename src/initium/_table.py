@@ -13,13 +13,17 @@ from typing import NamedTuple
 from . import _laws as laws
 from ._grouping import _range as index_range
 from ._grouping import grouped
-from ._plan import KINDS, Plan, Row
+from ._plan import KINDS, OWN, Plan, Row
 from ._programs import Blocks, Program
 from ._stream import STREAM_VERSION
 
 _TITLES = ("tensor", "shape", "gets", "fan in → out", "std", "rule")
 _BY_CLASS = "as its class sets it"  # what the planner says of buffers that no rule reaches
+_PLAIN = ("normal(", "uniform(", "trunc_normal(mean=")  # their laws say as much
 _MOST_NOTES = 6
+_LAST = 99
+# (column, the width it may be cut to), in this order, where a table is too wide
+_NARROWER = ((_LAST, 40), (2, 28), (_LAST, 25), (0, 32), (2, 16), (_LAST, 16), (0, 24), (_LAST, 6), (0, 12))
 _DIGITS = re.compile(r"\d+")
 
 
@@ -36,7 +40,7 @@ def plan_table(plan: Plan, width: int | None = None) -> str:
     lines = wrapped([_heading(plan)], width)
     cells = _cells(plan)
     if cells:
-        lines += columns([_TITLES, *cells], width)
+        lines += columns([_TITLES, *cells], width, spare=_TITLES.index("fan in → out"))
     return "\n".join([*lines, *wrapped(_foot(plan), width)])
 
 
@@ -110,7 +114,7 @@ def _gets(row: Row) -> str:
     if d.kind in ("kept", "undefined") or d.program is None:
         return d.kind
     said, law = str(d.initializer), law_text(d.program)
-    return law if said == law else f"{said}: {law}" if law else said
+    return law if law and said.startswith(_PLAIN) else f"{said}: {law}" if law and said != law else said
 
 
 def law_text(program: Program) -> str:
@@ -132,9 +136,9 @@ def law_text(program: Program) -> str:
 
 def _rule(row: Row) -> str:
     d = row.decision
-    text = d.rule
+    text = d.source.rpartition("/")[2].partition(" ")[0] if d.rule == OWN and d.source else d.rule
     if row.is_buffer:
-        text = "buffer: its class's own" if d.rule == _BY_CLASS else f"buffer: {d.rule}"
+        text = "buffer: its class's own" if d.rule == _BY_CLASS else f"buffer: {text}"
     if d.kind in ("tied", "derived"):
         text = ""
     if d.overridden:
@@ -178,17 +182,20 @@ def terminal_width() -> int:
     return max(60, shutil.get_terminal_size((120, 24)).columns)
 
 
-def columns(table: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The table's lines, columns aligned, none wider than ``width``: the last column gives way first, then the first, then the others.
+def columns(table: Sequence[Sequence[str]], width: int, spare: int | None = None) -> list[str]:
+    """The table's lines, columns aligned, none wider than ``width``: the last gives way first, then the third, then the first, which has the names.
 
-    Where not even that is enough the last columns are left out.
+    ``spare`` is a column to leave out before the names are cut. Where not even that is enough the last columns are left out.
     """
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     last, gaps = len(widths) - 1, 2 * (len(widths) - 1)
     wide = sorted(range(last + 1), key=lambda i: -widths[i])
-    for index, least in ((last, 25), (0, 24), (2, 16), (last, 6), (0, 12), *((i, 6) for i in wide)):
+    for index, least in (*_NARROWER, *((i, 6) for i in wide)):
+        index = min(index, last)
         over = sum(widths) + gaps - width
-        if over > 0 and index <= last:
+        if over > 0 and index == 0 and spare is not None:
+            return columns([[*row[:spare], *row[spare + 1 :]] for row in table], width)
+        if over > 0:
             widths[index] = max(min(widths[index], least), widths[index] - over)
     if sum(widths) + gaps > width:
         return columns([row[:-1] for row in table], width) if last else [clipped(row[0], width) for row in table]

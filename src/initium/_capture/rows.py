@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .. import _laws as laws
 from .._inventory import Inventory, Slot, inventory
-from .._plan import Decision, Plan, Row
+from .._plan import OWN, Decision, Plan, Row
 from .._programs import Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, is_random
 from ..initializers import Constant, Initializer, Ones, Values, Zeros
 from .fold import Recorded, initializer_of
@@ -107,7 +107,7 @@ class Captured:
             program, said = self._from_record(held, name, record, slot.tensor)
         kind, related = _kind(program, name)
         source, overridden = _told(record)
-        rule = "" if kind == "undefined" else "the constructor's own"
+        rule = "" if kind == "undefined" else OWN
         note = (
             f"a copy of {program.name}" if isinstance(program, Renamed) and program.name != _stream_name(slot, prefix) else ""
         )
