@@ -52,16 +52,21 @@ class Pair(NamedTuple):
 
 
 def medians(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    """Seconds of each, in turn, and the cores that ours had; the first round is not counted."""
+    """Seconds of each, in turn, and the cores that ours had; the first round is not counted.
+
+    On one thread they are seconds of the processor, which others on the machine disturb less; on several, of the clock.
+    """
+    alone = torch.get_num_threads() == 1
     times: tuple[list[float], list[float]] = ([], [])
     cores = []
     for _ in range(rounds + 1):
         for call, taken in zip((ours, theirs), times, strict=True):
             worked, begin = time.process_time(), time.perf_counter()
             call()
-            taken.append(time.perf_counter() - begin)
+            passed, spent = time.perf_counter() - begin, time.process_time() - worked
+            taken.append(spent if alone else passed)
             if call is ours:
-                cores.append((time.process_time() - worked) / taken[-1])
+                cores.append(spent / passed)
     return statistics.median(times[0][1:]), statistics.median(times[1][1:]), statistics.median(cores[1:])
 
 

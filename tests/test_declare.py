@@ -134,3 +134,16 @@ def test_what_is_declared_inside_counts() -> None:
         model = Declared()
     assert block.plans[0]["b.weight"].std == 0.125
     assert torch.equal(model.b.weight.flatten(), block.plans[0].values("b.weight"))
+
+
+def test_a_model_initialised_within_the_block_keeps_that() -> None:
+    """``initialize`` in a constructor, or another block within the block, is the model's own initialisation to the outer block."""
+    with initium.declaring(seed=0) as outer:
+        model = nn.Linear(64, 64)
+        initium.initialize(model, "normal", seed=5)
+        with initium.declaring("xavier", seed=1) as inner:
+            other = nn.Linear(32, 32)
+    assert outer.plans[0]["weight"].std == pytest.approx(0.02)
+    assert inner.plans[0]["weight"].std == pytest.approx(32**-0.5)
+    for layer, std in ((model, 0.02), (other, 32**-0.5)):
+        assert abs(float(layer.weight.detach().std()) / std - 1) < 0.15  # at least 4σ: 1,024 elements have a relative error of 2.2 %

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from .. import _apply
 from .._init import dropin as _dropin
 from .._laws import Constant
 from .._programs import Program
+from ..backends import Job
 from .mode import Recorder
 from .sites import look
 from .values import Cut, Fill
@@ -93,6 +94,10 @@ def init_functions_recorded(recorder: Recorder) -> Iterator[None]:
 
         def add(self, out: Tensor, program: Program, key_of: Any = None, region: Any = None) -> None:
             run(out, program, 0)
+
+        def extend(self, jobs: Iterable[Job]) -> None:
+            for job in jobs:
+                run(job.out, job.law, 0)
 
         def run(self) -> None:
             """Nothing is left to do."""
