@@ -146,4 +146,6 @@ def test_a_model_initialised_within_the_block_keeps_that() -> None:
     assert outer.plans[0]["weight"].std == pytest.approx(0.02)
     assert inner.plans[0]["weight"].std == pytest.approx(32**-0.5)
     for layer, std in ((model, 0.02), (other, 32**-0.5)):
-        assert abs(float(layer.weight.detach().std()) / std - 1) < 0.15  # at least 4σ: 1,024 elements have a relative error of 2.2 %
+        assert (
+            abs(float(layer.weight.detach().std()) / std - 1) < 0.15
+        )  # at least 4σ: 1,024 elements have a relative error of 2.2 %
