@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 import initium
-from initium import Normal, Recipe, Rule, Values, _checkpoint
-from initium._checkpoint import checked_dtype, count_bytes, header, laid_out, write_plan
+from initium import Normal, Recipe, Rule, Values
+from initium._checkpoint import pieces
+from initium._checkpoint.pieces import checked_dtype, count_bytes, header, laid_out
+from initium._checkpoint.write import write_plan
 from initium._errors import ArgumentError, FileError, PlanError, WriteError
 from initium._text.plans import plan_digest
 
@@ -60,7 +62,7 @@ def made() -> nn.Module:
 @pytest.mark.parametrize("dtype", [None, "float32", "bfloat16", "float16", "float64", torch.bfloat16])
 @pytest.mark.parametrize("chunk", [1, 64, 1 << 24])
 def test_the_file_is_what_apply_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, chunk: int) -> None:
-    monkeypatch.setattr(_checkpoint, "CHUNK", chunk)
+    monkeypatch.setattr(pieces, "CHUNK", chunk)
     model = made()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     plan = initium.plan(model, RULES, seed=3)
@@ -203,7 +205,7 @@ def test_too_little_space_is_known_before_anything_is_written(tmp_path: Path, mo
     class Usage:
         free = 10
 
-    monkeypatch.setattr(_checkpoint.shutil, "disk_usage", lambda folder: Usage)
+    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda folder: Usage)
     with pytest.raises(FileError, match=r"the checkpoint needs 32 bytes, and .* has 10 bytes free: the disk is too full"):
         initium.plan(nn.Linear(3, 2), "he", seed=0).write(tmp_path / "x.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -65,7 +66,7 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         FileError: the target exists, or the disk refuses; says which and what to do.
     """
     check_target(path, overwrite=overwrite)
-    hidden = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    hidden = path.with_name(f".{path.name[:200]}.{host()}.{os.getpid()}.tmp")
     try:
         with hidden.open("wb") as file:
             yield file
@@ -79,6 +80,11 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink()
+
+
+def host() -> str:
+    """This machine's name, as it stands in the names of temporary files."""
+    return "".join(letter for letter in socket.gethostname() if letter.isalnum() or letter == "-")[:40] or "here"
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:

@@ -70,6 +70,11 @@ class Slot(NamedTuple):
         return self.tensor.dtype
 
     @property
+    def persistent(self) -> bool:
+        """Whether a state_dict has it: some buffers it has not."""
+        return not self.is_buffer or self.local not in self.module._non_persistent_buffers_set
+
+    @property
     def ndim(self) -> int:
         return self.tensor.dim()
 

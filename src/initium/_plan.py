@@ -74,6 +74,7 @@ class Row(NamedTuple):
     decision: Decision
     related: str | None = None  # the name it is tied to or derived from
     is_buffer: bool = False
+    persistent: bool = True  # a state_dict has it
 
 
 as_row: Callable[[tuple[object, ...]], Row] = functools.partial(tuple.__new__, Row)  # Row(*fields) at a third of the time
@@ -293,8 +294,8 @@ class Plan(Mapping[str, Entry]):
         return diff(self, other)
 
     def write(self, path: str | Path, **options: Any) -> Path:
-        """Draw the plan straight to safetensors: see ``_checkpoint.write_plan`` for the options."""
-        from ._checkpoint import write_plan
+        """Draw the plan straight to safetensors or torch.distributed.checkpoint: see ``_checkpoint/write.py`` for the options."""
+        from ._checkpoint.write import write_plan
 
         return write_plan(self, path, **options)
 

@@ -102,14 +102,14 @@ class _Planner:
             if made is None:
                 self.unclaimed.append(slot)
                 made = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
-            return as_row((self.prefix + slot.name, slot.key, made, None, slot.is_buffer))
+            return as_row((self.prefix + slot.name, slot.key, made, None, slot.is_buffer, not slot.is_buffer or slot.persistent))
         name = self.prefix + slot.name
         if slot.tied_to is not None:
             return self._tied(slot, name)
         assert slot.derived_from is not None
         shape, dtype = slot.shape, slot.dtype
         decision = Decision(shape, dtype, "derived", role=slot.layout.role, rule=f"from {slot.derived_from}")
-        return Row(name, slot.key, decision, self.prefix + slot.derived_from, slot.is_buffer)
+        return Row(name, slot.key, decision, self.prefix + slot.derived_from, slot.is_buffer, slot.persistent)
 
     def _decision(self, slot: Slot) -> Decision | None:
         _, _, tensor, module, local, layout, is_buffer, _, _, _ = slot
@@ -250,7 +250,7 @@ class _Planner:
         if own is not None and first is not None and own.program != first.program and own.rule != first.rule:
             note = f"shadowed: {own.rule}"
         decision = Decision(slot.shape, slot.dtype, "tied", role=slot.layout.role, rule=f"tied to {slot.tied_to}", note=note)
-        return Row(name, slot.key, decision, self.prefix + slot.tied_to, slot.is_buffer)
+        return Row(name, slot.key, decision, self.prefix + slot.tied_to, slot.is_buffer, slot.persistent)
 
 
 _NOWHERE = Place()

@@ -284,7 +284,7 @@ def test_an_interrupt_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("initium._checkpoint.write_plan", interrupted)
+    monkeypatch.setattr("initium._checkpoint.write.write_plan", interrupted)
     result = run("write", "nets.py:model", "--recipe", "he", "-o", "x.safetensors")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr

@@ -89,13 +89,13 @@ class Captured:
         name, role = prefix + slot.name, slot.layout.role
         if slot.tied_to is not None:
             tied = Decision(slot.shape, slot.dtype, "tied", role=role, rule=f"tied to {slot.tied_to}")
-            return Row(name, slot.key, tied, prefix + slot.tied_to, slot.is_buffer)
+            return Row(name, slot.key, tied, prefix + slot.tied_to, slot.is_buffer, slot.persistent)
         if slot.computed is not None:
             first = prefix + _below(slot, slot.computed.originals[0])
             derived = Decision(
                 slot.shape, slot.dtype, "derived", role=role, rule=f"computed from {', '.join(slot.computed.originals)}"
             )
-            return Row(name, slot.key, derived, first, slot.is_buffer)
+            return Row(name, slot.key, derived, first, slot.is_buffer, slot.persistent)
         record = self.recorder.record(slot.tensor)
         if record is not None and record.state is not None and record.state.undefined:
             program, said = None, None
@@ -115,7 +115,7 @@ class Captured:
         decision = Decision(
             slot.shape, slot.dtype, kind, said, program, *fans, role, rule, overridden, source, note, slot.tensor.is_meta
         )
-        return Row(name, slot.key, decision, related, slot.is_buffer)
+        return Row(name, slot.key, decision, related, slot.is_buffer, slot.persistent)
 
     def _from_record(self, held: Held, name: str, record: Record, tensor: Tensor) -> tuple[Program, Initializer | None]:
         state = held.state

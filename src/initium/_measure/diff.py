@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._checkpoint import made_whole
+from .._checkpoint.pieces import made_whole
 from .._errors import ArgumentError, ArgumentTypeError
 from .._plan import Plan, Row
 from .._table import columns, law_text, number, shape_text, terminal_width, wrapped

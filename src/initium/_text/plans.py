@@ -97,7 +97,7 @@ def row_form(row: Row, large: dict[str, Tensor] | None = None) -> dict[str, Form
 
 def is_persistent(row: Row) -> bool:
     """Whether the tensor stands in the model's state_dict (some buffers do not)."""
-    return bool(getattr(row, "persistent", True))
+    return row.persistent
 
 
 def stored_rows(plan: Plan) -> list[Row]:

@@ -1,7 +1,8 @@
-"""initium write: draw a model's weights to a safetensors file."""
+"""initium write: draw a model's weights to safetensors files, or to torch.distributed.checkpoint's format."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,19 @@ import click
 from ._options import built, chosen_recipe, force_option, model_options, planned, recipe_options
 
 
-@click.command("write", short_help="Draw the weights to a safetensors file.")
+@click.command("write", short_help="Draw the weights to safetensors files.")
 @click.argument("model")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A .safetensors file, or a folder.")
 @recipe_options
 @model_options
 @click.option("--dtype", help="Of all floating tensors: bfloat16, float16, float32 or float64; else as the model has them.")
+@click.option(
+    "--max-shard-size", metavar="SIZE", help="Several files of at most that size, as 5GB, and their index, in a folder."
+)
+@click.option(
+    "--format", "form", default="safetensors", show_default=True, help="safetensors, or dcp (torch.distributed.checkpoint)."
+)
+@click.option("--part", metavar="I/N", help="Write every N-th file, from the I-th on; other processes write the others.")
 @force_option
 def command(
     model: str,
@@ -27,33 +35,63 @@ def command(
     arguments: tuple[str, ...],
     seed: int,
     dtype: str | None,
+    max_shard_size: str | None,
+    form: str,
+    part: str | None,
     force: bool,
 ) -> None:
-    """Draw the weights of MODEL, or of a saved plan.json, to a safetensors file that loads with load_state_dict(strict=True)."""
-    from .._checkpoint import check_output, checked_dtype, count_bytes, write_plan
+    """Draw the weights of MODEL, or of a saved plan.json, to a checkpoint that loads with load_state_dict(strict=True).
+
+    Without --recipe it is the model's own initialisation, and a model of any size is written without being built. Under torchrun each
+    process writes its part; a run that was killed goes on when it is started again.
+    """
+    from .._checkpoint.pieces import checked_dtype, count_bytes
+    from .._checkpoint.write import check_output, write_plan
     from .._errors import ArgumentError
     from .._plan import Plan
     from .._text.plans import plan_digest
 
+    if part is None and int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:  # torchrun
+        part = f"{int(os.environ['RANK']) + 1}/{os.environ['WORLD_SIZE']}"
+    if part is not None and max_shard_size is None and form == "safetensors":
+        max_shard_size = "5GB"
     checked_dtype(dtype)  # before a large model is built
-    check_output(output, overwrite=force)
+    check_output(output, overwrite=force, several=max_shard_size is not None or form == "dcp")
+    values_from = None
     if model.lower().endswith(".json") and not model.startswith("hf:"):
         if recipe_name is not None or knobs or arguments:
             raise ArgumentError(f"{model} is a plan, which has its recipe already: leave out --recipe, --knob and --arg")
-        plan, values_from = Plan.load(model), None
+        plan = Plan.load(model)
+    elif recipe_name is None:
+        from .._capture.run import capture
+
+        _, plan = capture(lambda: built(model, arguments, seed), seed=seed)
     else:
         recipe = chosen_recipe(recipe_name, knobs)
         values_from = built(model, arguments, seed)
         plan = planned(values_from, recipe, seed)
-    with _bar() as progress:
-        path = write_plan(plan, output, dtype=dtype, values_from=values_from, overwrite=force, progress=progress)
-    click.echo(f"{path}: {count_bytes(path.stat().st_size)}, seed {plan.seed}, plan {plan_digest(plan)}")
+    with _bar(part) as progress:
+        path = write_plan(
+            plan,
+            output,
+            dtype=dtype,
+            max_shard_size=max_shard_size,
+            format=form,
+            part=part,
+            values_from=values_from,
+            overwrite=force,
+            progress=progress,
+        )
+    files = [path] if path.is_file() else [file for file in path.iterdir() if not file.name.startswith(".")]
+    size = count_bytes(sum(file.stat().st_size for file in files))
+    of = "" if path.is_file() else f"{len(files)} files, "
+    click.echo(f"{path}: {of}{size}, seed {plan.seed}, plan {plan_digest(plan)}")
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None] | None]:
+def _bar(part: str | None) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on stderr, where somebody may be looking."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not (part or "1/1").startswith("1/"):
         yield None
         return
     from rich.console import Console

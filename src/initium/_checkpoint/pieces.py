@@ -1,4 +1,4 @@
-"""Checkpoint: a plan streamed to safetensors without holding the model. Lay out, check, then draw piece by piece into the file.
+"""The tensors of a checkpoint, and one safetensors file of them: laid out, then drawn piece by piece while it is written.
 
 safetensors has no aliases: a tied tensor is written under each of its keys, so that ``load_state_dict(strict=True)`` finds all.
 """
@@ -9,21 +9,22 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ._copied import copied_values
-from ._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
-from ._execute import Batch
-from ._files import atomic_file, check_target, memory_of, sentence
-from ._plan import Plan, Row
-from ._programs import Blocks, Computed, Made, Program, Renamed
-from ._stream import STREAM_VERSION
-from ._text.forms import dtype_name
-from ._text.plans import plan_digest, stored_rows
+from .._copied import copied_values
+from .._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
+from .._execute import Batch
+from .._files import memory_of
+from .._plan import Plan, Row
+from .._programs import Blocks, Computed, Made, Program, Renamed
+from .._stream import STREAM_VERSION
+from .._text.forms import dtype_name
+from .._text.plans import plan_digest, stored_rows
 
 CHUNK = 1 << 24  # bytes drawn at once: large enough for the backend, small enough for the cache of pages
 Progress = Callable[[int, int], None]
@@ -74,64 +75,6 @@ class Piece(NamedTuple):
         return self.numel * self.dtype.itemsize
 
 
-def write_plan(
-    plan: Plan,
-    path: str | Path,
-    *,
-    dtype: torch.dtype | str | None = None,
-    values_from: nn.Module | None = None,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> Path:
-    """Draw a plan straight into one safetensors file; the model is never held in memory, the file appears whole or not at all.
-
-    Args:
-        plan: what to draw.
-        path: a file that ends in .safetensors, or a folder, made if need be, which gets ``model.safetensors``.
-        dtype: of all floating tensors; None leaves each as the plan says. bf16 and fp16 are the fp32 values rounded once.
-        values_from: the real model that the plan was made from: kept tensors are copied from it, and a parametrised weight's
-            originals are worked out on it (and put back). Needed only where the plan has such entries.
-        overwrite: replace a file that stands there.
-        progress: called with (bytes written, bytes in all).
-
-    Returns:
-        The path of the file. Its metadata has format "pt", the plan's digest, the seed, the dtype and the stream version.
-
-    Raises:
-        PlanError: an entry whose values nobody has. FileError: the target exists, no space, no permission. WriteError: a tensor
-            that the format cannot hold. Nothing is written then.
-
-    Example:
-        >>> plan = initium.plan(nn.Linear(3, 2), "he", seed=0)
-        >>> write_plan(plan, "linear.safetensors", dtype="bfloat16").name  # doctest: +SKIP
-        'linear.safetensors'
-    """
-    target, chosen = _target(Path(path)), checked_dtype(dtype)
-    check_output(Path(path), overwrite=overwrite)
-    pieces = laid_out(plan, chosen, values_from)
-    folder_is_new = target != Path(path) and _made(target.parent)
-    try:
-        _check_space(target.parent, sum(piece.nbytes for piece in pieces))
-        with atomic_file(target, overwrite=overwrite) as file:
-            write_pieces(file, pieces, plan, metadata(plan, chosen), progress)
-    except BaseException:
-        if folder_is_new:
-            target.parent.rmdir()
-        raise
-    return target
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse a target that cannot be written, before any work is done for it."""
-    target = _target(path)
-    if target == path or path.is_dir():
-        check_target(target, overwrite=overwrite)
-    elif not path.parent.is_dir() or path.exists():
-        raise FileError(
-            f"the folder {path} cannot be made: {'it is a file' if path.exists() else f'there is no folder {path.parent}'}"
-        )
-
-
 def checked_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     """The dtype that a name means.
 
@@ -157,10 +100,17 @@ def metadata(plan: Plan, dtype: torch.dtype | None) -> dict[str, str]:
     }
 
 
-def laid_out(plan: Plan, dtype: torch.dtype | None, values_from: nn.Module | None) -> list[Piece]:
-    """The tensors of the checkpoint, widest elements first, so that each is aligned; in the plan's order otherwise.
+def laid_out(
+    plan: Plan, dtype: torch.dtype | None, values_from: nn.Module | None, *, sort: bool = True, any_dtype: bool = False
+) -> list[Piece]:
+    """The tensors of the checkpoint.
 
     Without a model the plan says which keys there are; with one its state_dict does, and what the plan does not know is copied.
+
+    Args:
+        plan, dtype, values_from: as ``write_plan`` takes them.
+        sort: widest elements first, so that each is aligned in one file; else in the plan's order.
+        any_dtype: also those that safetensors does not hold.
     """
     state = None if values_from is None else _state(values_from)
     rows = stored_rows(plan) if state is None else [row for row in plan.rows() if row.key in state]
@@ -170,19 +120,19 @@ def laid_out(plan: Plan, dtype: torch.dtype | None, values_from: nn.Module | Non
     for row in rows:
         source = sources[row.name]
         d = source.decision
-        pieces.append(Piece(row.key, d.shape, _stored_as(row.key, d.dtype, dtype), source, copied.get(source.name)))
+        pieces.append(Piece(row.key, d.shape, _stored_as(row.key, d.dtype, dtype, any_dtype), source, copied.get(source.name)))
     known = {piece.key for piece in pieces}
     if len(known) < len(pieces):
         raise PlanError("two tensors of the plan have the same key: write each part of the model by itself")
     for key, tensor in (state or {}).items():
         if key not in known:
-            pieces.append(Piece(key, tuple(tensor.shape), _stored_as(key, tensor.dtype, dtype), None, tensor))
-    return sorted(pieces, key=lambda piece: -piece.dtype.itemsize)
+            pieces.append(Piece(key, tuple(tensor.shape), _stored_as(key, tensor.dtype, dtype, any_dtype), None, tensor))
+    return sorted(pieces, key=lambda piece: -piece.dtype.itemsize) if sort else pieces
 
 
-def _stored_as(key: str, planned: torch.dtype, wanted: torch.dtype | None) -> torch.dtype:
+def _stored_as(key: str, planned: torch.dtype, wanted: torch.dtype | None, any_dtype: bool) -> torch.dtype:
     dtype = wanted if wanted is not None and planned.is_floating_point else planned
-    if dtype not in _CODES:
+    if dtype not in _CODES and not any_dtype:
         raise WriteError(f"{key} is {dtype_name(dtype)}, which safetensors does not hold")
     return dtype
 
@@ -197,26 +147,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def _target(path: Path) -> Path:
-    if path.suffix == ".safetensors" and not path.is_dir():
-        return path
-    if path.suffix and not path.is_dir():
-        raise ArgumentError(f"{path}: a checkpoint is a file that ends in .safetensors, or a folder")
-    return path / "model.safetensors"
-
-
-def _made(folder: Path) -> bool:
-    """Make a folder; whether it was not there."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise FileError(f"the folder {folder} cannot be made: {sentence(error)}") from None
-    return True
-
-
-def _check_space(folder: Path, needed: int) -> None:
+def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise FileError(
@@ -248,36 +179,60 @@ def header(pieces: list[Piece], notes: Mapping[str, str]) -> bytes:
 def write_pieces(
     file: BinaryIO, pieces: list[Piece], plan: Plan, notes: Mapping[str, str], progress: Progress | None = None
 ) -> None:
-    """One safetensors file: header, then each tensor's bytes, drawn as they are written."""
+    """One safetensors file: header, then each tensor's bytes; one thread writes a part while the next is drawn."""
     file.write(header(pieces, notes))
     total, done = sum(piece.nbytes for piece in pieces), 0
-    for piece in pieces:
-        for part in _drawn(piece, plan) if piece.copied is None else _parts(piece.copied.to(piece.dtype)):
-            with memory_of(part) as memory:
-                file.write(memory)
-                done += len(memory)
+    spare = [torch.empty(min(CHUNK, total), dtype=torch.uint8) for _ in range(2)]
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[int] | None = None
+        for part in (part for piece in pieces for part in _parts(piece, plan, spare)):
+            if waiting is not None:
+                done += waiting.result()
+                if progress is not None:
+                    progress(done, total)
+            waiting = pool.submit(_put, file, part)
+        if waiting is not None:
+            done += waiting.result()
             if progress is not None:
                 progress(done, total)
 
 
-def _parts(tensor: Tensor) -> Iterator[Tensor]:
-    flat = tensor.detach().reshape(-1)
-    return iter(flat.split(max(1, CHUNK // flat.element_size())))
+def _put(file: BinaryIO, part: Tensor) -> int:
+    with memory_of(part) as memory:
+        file.write(memory)
+        return len(memory)
 
 
-def _drawn(piece: Piece, plan: Plan) -> Iterator[Tensor]:
+def _parts(piece: Piece, plan: Plan, spare: list[Tensor]) -> Iterator[Tensor]:
+    """A tensor's elements in row-major order, in parts of at most ``CHUNK`` bytes, drawn in ``spare`` memory by turns."""
+    size = max(1, CHUNK // piece.dtype.itemsize)
+    program = None if piece.row is None else piece.row.decision.program
+    if piece.copied is not None:
+        yield from piece.copied.to(piece.dtype).detach().reshape(-1).split(size)
+    elif program is not None and made_whole(program):  # computing it again for each part would cost more than holding it
+        yield from drawn_part(piece, plan, 0, piece.numel).split(size)
+    else:
+        for start in range(0, piece.numel, size):
+            stop = min(start + size, piece.numel)
+            spare.append(spare.pop(0))
+            room = (
+                spare[0][: (stop - start) * piece.dtype.itemsize]
+                if size > 1
+                else torch.empty(piece.dtype.itemsize, dtype=torch.uint8)
+            )
+            yield drawn_part(piece, plan, start, stop, room.view(piece.dtype))
+
+
+def drawn_part(piece: Piece, plan: Plan, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+    """Elements ``start … stop`` (flat) of a tensor, as it is stored."""
     assert piece.row is not None
-    row, size = piece.row, max(1, CHUNK // piece.dtype.itemsize)
-    program = row.decision.program
+    program = piece.row.decision.program
     assert program is not None
-    if made_whole(program):
-        size = max(piece.numel, 1)  # computing it again for each piece would cost more than holding it
-    for start in range(0, piece.numel, size):
-        out = torch.empty(min(size, piece.numel - start), dtype=piece.dtype)
-        batch = Batch()
-        batch.add_flat(out, program, plan.key_of(row.name), piece.shape, start)
-        batch.run()
-        yield out
+    out = torch.empty(stop - start, dtype=piece.dtype) if out is None else out
+    batch = Batch()
+    batch.add_flat(out, program, plan.key_of(piece.row.name), piece.shape, start)
+    batch.run()
+    return out
 
 
 def made_whole(program: Program) -> bool:
