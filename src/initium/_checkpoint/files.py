@@ -65,7 +65,8 @@ def part_of(part: tuple[int, int] | str | None) -> tuple[int, int]:
 
         together = dist.is_available() and dist.is_initialized()
         return (dist.get_rank() + 1, dist.get_world_size()) if together else (1, 1)
-    i, n = part if isinstance(part, tuple) else ([int(w) if w.isdecimal() else 0 for w in part.split("/")] + [0, 0])[:2]
+    found = re.fullmatch(r"(\d+)/(\d+)", part) if isinstance(part, str) else None
+    i, n = (int(found[1]), int(found[2])) if found else part if isinstance(part, tuple) else (0, 0)
     if not 1 <= i <= n:
         raise ArgumentError(f"part is i/n with 1 ≤ i ≤ n, as '2/8', not {part!r}")
     return i, n
