@@ -231,6 +231,24 @@ def test_progress_of_a_run_that_goes_on_begins_where_it_stopped(tmp_path: Path) 
     assert seen[0][0] > total / 3
 
 
+def test_any_element_of_a_tensor_that_nobody_holds_costs_the_same() -> None:
+    with torch.device("meta"):
+        model = nn.Linear(10**6, 4 * 10**5, bias=False)
+    plan = initium.plan(model, RULES[:1], seed=0)
+    far = plan.values("weight", 10**11, 10**11 + 4096)
+    assert torch.equal(far[1000:1010], plan.values("weight", 10**11 + 1000, 10**11 + 1010))
+
+    def fastest(start: int) -> float:
+        times = []
+        for _ in range(50):
+            begin = time.perf_counter()
+            plan.values("weight", start, start + 4096)
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    assert fastest(10**11) < 3 * fastest(0)
+
+
 # torch.distributed.checkpoint
 
 

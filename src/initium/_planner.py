@@ -102,7 +102,9 @@ class _Planner:
             if made is None:
                 self.unclaimed.append(slot)
                 made = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
-            return as_row((self.prefix + slot.name, slot.key, made, None, slot.is_buffer, not slot.is_buffer or slot.persistent))
+            return as_row(
+                (self.prefix + slot.name, slot.key, made, None, slot.is_buffer, not slot.is_buffer or slot.persistent)
+            )
         name = self.prefix + slot.name
         if slot.tied_to is not None:
             return self._tied(slot, name)
