@@ -67,7 +67,7 @@ def output(command: str) -> str:
     env = {**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
     with tempfile.TemporaryDirectory() as folder:  # what a command writes stays out of the repository
         done = subprocess.run([*argv, *arguments], cwd=folder, env=env, capture_output=True, encoding="utf-8", check=False)
-    if done.returncode:
+    if done.returncode and not (done.returncode == 1 and arguments[0] in ("audit", "diff")):  # 1: it found something
         raise SystemExit(f"{command}: exit {done.returncode}\n{done.stderr}")
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
 
@@ -102,6 +102,53 @@ def table_recipes() -> str:
         knobs = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(entry.factory).parameters.values())
         rows.append((", ".join(f"`{word}`" for word in (name, *entry.aliases)), f"`{knobs}`" if knobs else "", entry.summary))
     return markdown(("recipe", "knobs", "what a network gets"), rows)
+
+
+def table_checks() -> str:
+    """Every check of the audit in a line, with a link to its page."""
+    from initium._audit.registry import checks
+
+    rows = []
+    for code, one in checks().items():
+        state = f"{one.severity}, preview" if one.preview else one.severity
+        rows.append((f"[{code}](findings.md#{code.lower()})", one.name, state, one.level, one.summary))
+    return markdown(("code", "finds", "severity", "level", "what it is"), rows)
+
+
+def table_findings() -> str:
+    """The page of each check: why, the bad model, the good one, and what the audit says of the bad one."""
+    from initium._audit.registry import checks
+
+    parts = []
+    for code, one in checks().items():
+        told = _audited_example(code)
+        said = "\n\n".join(one.section(title).replace("``", "`") for title in ("What it does", "Why it is bad"))
+        state = " · preview: ask for it by `--preview`" if one.preview else ""
+        parts.append(
+            f"## {code}\n\n**{one.name}** · {one.severity} · level {one.level}{state}\n\n{one.summary.replace('``', '`')}\n\n{said}\n\n"
+            f"```python\n{one.section('Example')}\n```\n\n{told}\n\nInstead:\n\n```python\n{one.section('Use instead')}\n```\n\n"
+            f"*Fix*: {one.section('Fix safety').replace('``', '`')}\n\n*Met in*: {one.section('References').replace('``', '`')}"
+        )
+    return "\n\n".join(parts)
+
+
+def _audited_example(code: str) -> str:
+    """What the audit says of a page's bad model."""
+    sys.path.insert(0, str(ROOT / "tests" / "audit"))
+    from cases import audited
+
+    from initium._audit.registry import checks
+
+    found = audited(checks()[code], "Example").findings
+    return "\n".join(f"> `{f.name or 'the whole model'}`: {f.message.replace('<', '&lt;')}" for f in found)
+
+
+def table_audited_models() -> str:
+    """What the audit found in released models, by tools/audit_table.py."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import audit_table
+
+    return audit_table.table()
 
 
 def table_fans() -> str:

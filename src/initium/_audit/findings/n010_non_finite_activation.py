@@ -51,6 +51,5 @@ def find(seen: Seen) -> Iterator[Hit]:
                 signal.name,
                 f"its output is the first that is not finite (its input's rms is {signal.input_rms:.3g})",
                 "look at what comes in: a log, a division, an overflow before it",
-                names=(signal.name, ""),
             )
             return

@@ -54,6 +54,5 @@ def find(seen: Seen) -> Iterator[Hit]:
                 signal.name,
                 f"from here on the rms is over 1,000 ({signal.rms:.2g}); it ends at {last[0].rms:.2g}",
                 "draw with a gain that keeps the variance (initium.recipe('he')), or add normalisation",
-                names=(signal.name, ""),
             )
             return

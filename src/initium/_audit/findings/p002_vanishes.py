@@ -56,5 +56,4 @@ def find(seen: Seen) -> Iterator[Hit]:
         where.name,
         f"from here on the rms is under 1e-5; the model puts out {max(outputs):.2g}",
         "draw with a gain that keeps the variance (initium.recipe('he')), or add normalisation",
-        names=(where.name, ""),
     )

@@ -49,6 +49,9 @@ def find(seen: Seen) -> Iterator[Hit]:
     if probe is None or not probe.signals or not abs(probe.input_cosine) < 0.95:
         return
     last = probe.signals[-1]
+    head = seen.tensors.get(f"{last.name}.weight")
+    if head is not None and head.moments is not None and head.moments.constant and head.moments.low == 0:
+        return  # a head that starts at 0
     apart = (2 * max(1 - last.cosine, 0.0)) ** 0.5
     if last.rms > 1e-5 and last.cosine > 0.9 and apart < 1e-3:
         close = [s for s in probe.signals if s.cosine > 1 - 5e-7]
@@ -56,5 +59,4 @@ def find(seen: Seen) -> Iterator[Hit]:
             close[0].name if close else last.name,
             f"the outputs for two independent inputs differ by {apart:.1e} of their size",
             "look where the signal is lost: a gain near 0, a large bias, attention without a residual stream",
-            names=(last.name, ""),
         )

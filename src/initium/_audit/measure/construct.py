@@ -110,7 +110,7 @@ def lost_writes(built: Construction, inv: Inventory) -> list[Lost]:
             continue
         if write.call is None and not _above(trace, owned, reached):
             continue  # a scratch tensor that was drawn and thrown away
-        names = tuple(sorted(owned[one] for one in _ancestors({trace: ""}) if one in owned))
+        names = tuple(sorted(owned[one] for one in _origins(trace) if one in owned))
         shape = write.call.shape if write.call else write.shape
         function = write.call.name if write.call else write.op
         lost.append(Lost(write, shape, function, names, trace.writes[0].op))
@@ -132,10 +132,15 @@ def _ancestors(of: dict[Trace, str]) -> set[Trace]:
     return seen
 
 
+def _origins(trace: Trace) -> set[Trace]:
+    """What it was made from, all the way back; nothing that was written to it afterwards counts."""
+    return set(trace.origin) | _ancestors(dict.fromkeys(trace.origin, ""))
+
+
 def _above(trace: Trace, owned: dict[Trace, str], known: dict[Trace, bool]) -> bool:
     """Whether it was computed from a tensor of the model."""
     if trace not in known:
-        known[trace] = any(one in owned for one in _ancestors({trace: ""}) if one is not trace)
+        known[trace] = any(one in owned for one in _origins(trace))
     return known[trace]
 
 

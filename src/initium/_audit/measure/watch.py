@@ -77,7 +77,7 @@ class Write(NamedTuple):
 class Trace:
     """What happened to one storage."""
 
-    __slots__ = ("blank", "computed", "law", "made", "parents", "random", "read", "registered", "weak", "writes")
+    __slots__ = ("blank", "computed", "law", "made", "origin", "parents", "random", "read", "registered", "weak", "writes")
 
     def __init__(self, storage: torch.UntypedStorage, made: Site | None) -> None:
         self.weak = StorageWeakRef(storage)
@@ -88,7 +88,8 @@ class Trace:
         self.random = False
         self.read = False  # something was computed from it
         self.registered = ""  # "Conv2d.weight": the module and name that it was registered under
-        self.parents: set[Trace] = set()
+        self.parents: set[Trace] = set()  # what its values come from
+        self.origin: set[Trace] = set()  # what it was made from, whatever was written to it later
         self.writes: list[Write] = []
 
     @property
@@ -162,7 +163,7 @@ class Watch(TorchDispatchMode):
         """What happened to a tensor's storage, if anything was seen."""
         try:
             return self.traces.get(tensor.untyped_storage()._cdata)
-        except (NotImplementedError, RuntimeError):  # sparse, functorch, …: no storage of its own
+        except (NotImplementedError, RuntimeError, ValueError):  # sparse, functorch, lazy, …: no storage of its own
             return None
 
     def registered(self, tensor: Tensor, what: str) -> None:
@@ -173,7 +174,7 @@ class Watch(TorchDispatchMode):
     def _trace(self, tensor: Tensor, site: Site | None) -> Trace:
         try:
             storage = tensor.untyped_storage()
-        except (NotImplementedError, RuntimeError):
+        except (NotImplementedError, RuntimeError, ValueError):
             return Trace(torch.UntypedStorage(0), site)
         found = self.traces.get(storage._cdata)
         if found is None:
@@ -233,6 +234,7 @@ class Watch(TorchDispatchMode):
         for source in sources:
             if source is not trace:
                 trace.parents.add(source)
+                trace.origin.add(source)
                 source.read = True
         trace.computed = bool(inputs)
         law = _law_of_made(op, args, kwargs, self._law_of(args[0]) if args else None, random)
@@ -314,7 +316,7 @@ def _init_call(call: Call | None, target: Tensor) -> InitCall | None:
     try:
         if given.untyped_storage()._cdata != target.untyped_storage()._cdata:
             return None
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError, ValueError):
         return None
     told = {word: said[word] for word in _SAID if isinstance(said.get(word), (int, float, str))}
     return InitCall(call.name, told, tuple(given.shape), call.is_torch, _is_torch_module(call))
