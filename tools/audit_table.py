@@ -7,6 +7,7 @@ transformers' from their default configurations made small in depth and vocabula
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import signal
@@ -108,6 +109,7 @@ def run(least: int = 0, most: int | None = None) -> None:
             said = {"model": name, "failed": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
         finally:
             signal.alarm(0)
+            gc.collect()
         with FILE.open("a", encoding="utf-8") as file:
             file.write(json.dumps(said) + "\n")
 
