@@ -43,6 +43,30 @@ def test_the_api_page_is_fresh_and_has_every_public_name() -> None:
         assert f"### {name}\n" in text
 
 
+def test_the_pages_of_the_recipes_are_fresh_and_each_recipe_is_on_one() -> None:
+    pages = docs.families()
+    for path, text in pages.items():
+        assert path.read_text("utf-8") == text, f"{path.name} is stale: run python tools/docs.py"
+    for name in initium._recipe.named_recipes():
+        page = next(text for text in pages.values() if f"\n## {name}\n" in text)
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        for word in ("*Use when*", "*Not when*", "*Source*", "```python", "last that matches wins"):
+            assert word in section, f"{name}: {word}"
+    assert set(docs.FAMILIES.glob("*.md")) == set(pages)
+
+
+def test_the_table_of_which_recipe_speaks_of_recipes_that_exist() -> None:
+    table = (ROOT / "docs" / "recipes.md").read_text("utf-8").split("## Which one for my network?")[1].split("\n## ")[0]
+    names = {
+        word
+        for line in table.splitlines()
+        if line.startswith("| ")
+        for word in re.findall(r"`([a-z0-9-]+)`", line.split("|")[2])
+    }
+    assert len(names) > 20
+    assert names <= set(initium._recipe.named_recipes())
+
+
 def test_the_build_refuses_a_name_that_is_undocumented_or_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     docs.on_pre_build(None)
     monkeypatch.setattr(initium, "__all__", [*initium.__all__, "bare"])
@@ -56,8 +80,9 @@ def test_the_build_refuses_a_name_that_is_undocumented_or_missing(monkeypatch: p
 
 def test_a_stale_block_is_seen() -> None:
     fresh = docs.refreshed("<!-- table: recipes -->\n<!-- end -->")
-    assert "| `he`, `kaiming` |" in fresh
+    assert "| [`he`](recipes/general.md#he), `kaiming` |" in fresh
     assert docs.refreshed(fresh.replace("`he`", "`hey`")) == fresh
+    assert docs.stale() == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 API = ROOT / "docs" / "api.md"
+FAMILIES = ROOT / "docs" / "recipes"
 BLOCK = re.compile(r"(<!-- (output|varies|file|table): (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SECTION = re.compile(r"^(Use when|Not when|Args|Returns|Raises|Example|Source|References|Differs from torch):\s*(.*)$")
 WIDTH = 120
@@ -94,14 +95,15 @@ def table_initializers() -> str:
 
 
 def table_recipes() -> str:
-    """Every named recipe with its knobs."""
+    """Every named recipe with its aliases, what it does and when to use it."""
     from initium._recipe import named_recipes
 
     rows = []
     for name, entry in named_recipes().items():
-        knobs = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(entry.factory).parameters.values())
-        rows.append((", ".join(f"`{word}`" for word in (name, *entry.aliases)), f"`{knobs}`" if knobs else "", entry.summary))
-    return markdown(("recipe", "knobs", "what a network gets"), rows)
+        page = f"recipes/{entry.family.replace('_', '-')}.md"
+        names = ", ".join((f"[`{name}`]({page}#{name})", *(f"`{alias}`" for alias in entry.aliases)))
+        rows.append((names, entry.summary.replace("``", "`"), entry.said("Use when").replace("``", "`")))
+    return markdown(("recipe", "what a network gets", "use when"), rows)
 
 
 def table_checks() -> str:
@@ -270,12 +272,53 @@ def _close(out: list[str], inside: str) -> None:
         out += ["```", ""]
 
 
+def families() -> dict[Path, str]:
+    """The pages of the recipes, one a family: what a file of ``src/initium/recipes`` says of itself and of its recipes."""
+    import importlib
+
+    from initium._recipe import named_recipes
+    from initium.recipes import FAMILIES as names
+
+    made = {}
+    for family in names:
+        module = importlib.import_module(f"initium.recipes.{family}")
+        said, _, more = inspect.cleandoc(module.__doc__ or "").replace("``", "`").partition("\n\n")
+        parts = [
+            f"# {family.replace('_', ' ')}",
+            "Made by `tools/docs.py` from the docstrings.",
+            said,
+            *([more] if more else []),
+        ]
+        for name, entry in named_recipes().items():
+            if entry.factory.__module__ != module.__name__:
+                continue
+            knobs = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(entry.factory).parameters.values())
+            also = f"\n\nAlso called {', '.join(f'`{alias}`' for alias in entry.aliases)}." if entry.aliases else ""
+            call = f'initium.recipe("{name}"{", " + knobs if knobs else ""})'
+            parts.append(f"## {name}\n\n```python\n{call}\n```{also}")
+            parts.append(as_markdown(inspect.getdoc(entry.factory) or ""))
+            parts.append("The rules, of which the last that matches wins:")
+            parts.append("\n".join(f"- `{rule}`{', optional' if rule.optional else ''}" for rule in entry.factory().rules))
+        made[FAMILIES / f"{family.replace('_', '-')}.md"] = "\n\n".join(parts) + "\n"
+    return made
+
+
+def on_config(config: dict) -> dict:  # type: ignore[type-arg]
+    """mkdocs: the pages of the families stand in the navigation by themselves."""
+    pages = [{path.stem.replace("-", " "): f"recipes/{path.name}"} for path in families()]
+    at = next(i for i, entry in enumerate(config["nav"]) if "Recipes and rules" in entry)
+    config["nav"].insert(at + 1, {"Recipes by family": pages})
+    return config
+
+
 def stale() -> list[str]:
     """The pages that are not what the program says."""
     old = [str(path.relative_to(ROOT)) for path in pages() if refreshed(text := path.read_text("utf-8")) != text]
     if not API.exists() or API.read_text("utf-8") != api():
         old.append(str(API.relative_to(ROOT)))
-    return old
+    texts = families()
+    old += [str(path.relative_to(ROOT)) for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
+    return old + [str(path.relative_to(ROOT)) for path in FAMILIES.glob("*.md") if path not in texts]
 
 
 def on_pre_build(config: object) -> None:
@@ -294,6 +337,13 @@ def main() -> None:
         old = stale()
         raise SystemExit(f"stale: {', '.join(old)}; run: python tools/docs.py" if old else 0)
     API.write_text(api(), "utf-8")
+    FAMILIES.mkdir(exist_ok=True)
+    texts = families()
+    for path, text in texts.items():
+        path.write_text(text, "utf-8")
+    for path in FAMILIES.glob("*.md"):
+        if path not in texts:
+            path.unlink()
     for path in pages():
         path.write_text(refreshed(path.read_text("utf-8"), varying="--all" in sys.argv), "utf-8")
 

@@ -20,7 +20,7 @@ from .._fans import ROLES
 from .._inventory import Inventory, Slot
 from .._patterns import compiled
 from .names import Owner, calls_itself_head, is_attention, is_block, roles_of
-from .trace import Branch, branches_of
+from .trace import Branch, branches_of, likeness
 
 # Most specific first: the first of these that a tensor has is the one a plan shows.
 STRUCTURAL = (
@@ -132,6 +132,7 @@ class _Reader:
         self.roles: dict[str, tuple[tuple[str, ...], str]] = {}
         self.branch: dict[str, int] = {}
         self.opaque: list[str] = []
+        self._traced: dict[object, tuple[Branch, ...] | None] = {}
 
     def read(self) -> Structure:
         self._find_blocks()
@@ -172,7 +173,7 @@ class _Reader:
         return (
             composite
             and not isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-            and bool(branches_of(module))
+            and bool(self._branches(module))
             and not any(
                 isinstance(child, (nn.Sequential, nn.ModuleList)) and any(map(is_block, child.children()))
                 for child in module.modules()
@@ -185,6 +186,13 @@ class _Reader:
             if name in self.block_of:
                 return name
         return None
+
+    def _branches(self, module: nn.Module) -> tuple[Branch, ...] | None:
+        """Its residual branches; blocks that are alike are traced once."""
+        key = likeness(module)
+        if key not in self._traced:
+            self._traced[key] = branches_of(module)
+        return self._traced[key]
 
     # --- roles
 
@@ -208,7 +216,7 @@ class _Reader:
         )
         for block, (stack, _) in self.block_of.items():
             module = self.modules[block]
-            traced = branches_of(module)
+            traced = self._branches(module)
             if not traced:
                 stack.branches += ended[block]
                 if traced is None and not ended[block]:

@@ -43,6 +43,24 @@ def branches_of(block: nn.Module) -> tuple[Branch, ...] | None:
     return None
 
 
+def likeness(block: nn.Module) -> object:
+    """What two blocks share whose traces are the same: classes, shapes, and every attribute that their forward may look at."""
+    return tuple(
+        (name, type(module), _shapes(module._parameters), _shapes(module._buffers), _attributes(module))
+        for name, module in block.named_modules()
+    )
+
+
+def _shapes(tensors: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, None if tensor is None else tensor.shape) for name, tensor in tensors.items())
+
+
+def _attributes(module: nn.Module) -> tuple[Any, ...]:
+    plain = (bool, int, float, str, type(None))
+    held = ((name, value) for name, value in module.__dict__.items() if not name.startswith("_"))
+    return tuple((name, value if isinstance(value, plain) else id(value)) for name, value in held)
+
+
 class _Tracer(fx.Tracer):
     """Looks into modules that hold modules with parameters; everything else stands for itself."""
 
