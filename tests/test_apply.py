@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 import initium
-from initium import Constant, InitiumError, Normal, Orthogonal, Plan, Rule
+from initium import Constant, InitiumError, Normal, Orthogonal, Plan, Recipe, Rule
+from initium._errors import PlanError, WriteError
 
 
 def pair() -> nn.Sequential:
@@ -265,3 +267,42 @@ def test_empty_tensors_are_written_without_a_word() -> None:
     model = nn.Sequential(nn.Linear(4, 4))
     model.empty = nn.Parameter(torch.empty(0, 4))
     assert initium.initialize(model, [Rule("**", Normal())], seed=0)["empty"].shape == (0, 4)
+
+
+def test_torch_s_defaults_of_device_and_dtype_change_nothing() -> None:
+    """What is worked out on the host stays there, in the precision that the contract says."""
+
+    def drawn() -> dict[str, torch.Tensor]:
+        found = {}
+        for name in ("he", "xavier", "orthogonal"):
+            model = nn.Linear(12, 8, device="cpu", dtype=torch.float32)
+            plan = initium.initialize(model, name, seed=0)
+            found[name], found[f"{name} values"] = model.weight.detach(), plan.values("weight", 5, 50)
+        return found
+
+    expected = drawn()
+    try:
+        torch.set_default_device("meta")
+        torch.set_default_dtype(torch.float64)
+        found = drawn()
+        assert isinstance(initium.plan(nn.Linear(2, 2), "he").seed, int)
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    for name, values in expected.items():
+        assert found[name].dtype == torch.float32
+        assert torch.equal(found[name], values), name
+
+
+def test_sparse_tensors_and_scripted_modules_are_refused_in_a_sentence() -> None:
+    with pytest.raises(WriteError, match=r"it is sparse \(torch.sparse_coo\): initialise a dense tensor"):
+        initium.init.normal_(torch.eye(3).to_sparse())
+    model = nn.Module()
+    model.w = nn.Parameter(torch.eye(3).to_sparse())
+    with pytest.raises(WriteError, match="w cannot be written: it is sparse"):
+        initium.initialize(model, Recipe([Rule("w", 1)]), seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is on its way out
+        scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 2)))
+    with pytest.raises(PlanError, match="the model is a scripted module"):
+        initium.plan(scripted, "he", seed=0)

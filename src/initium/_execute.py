@@ -97,7 +97,7 @@ class Batch:
 
 def values(program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int, stop: int) -> Tensor:
     """Elements ``start … stop`` (flat) of the tensor that a program describes, as 1-D fp32."""
-    out = torch.empty(max(stop - start, 0))
+    out = torch.empty(max(stop - start, 0), dtype=torch.float32, device="cpu")
     batch = Batch()
     batch.add_flat(out, program, key_of, shape, start)
     batch.run()
@@ -126,9 +126,9 @@ def make(program: Made, key_of: KeyOf, block: Region, in_complex: bool = False) 
 def _in_turns(program: Made, shape: tuple[int, ...], draw: Draw) -> Tensor:
     """Logical weights that take turns along an axis (heads with their own q, k and v): each made whole from its own rows."""
     layout, axis = program.layout, program.layout.block_axis % len(shape)
-    owner = torch.tensor([index for index, size in layout.pieces() for _ in range(size)])
+    owner = torch.tensor([index for index, size in layout.pieces() for _ in range(size)], device="cpu")
     lone = replace(layout, blocks=(), block_names=(), repeats=1)
-    out = torch.empty(shape, dtype=torch.float64)
+    out = torch.empty(shape, dtype=torch.float64, device="cpu")
     for index, block in enumerate(layout.block_shapes(shape)):
         rows = (owner == index).nonzero().flatten()
 

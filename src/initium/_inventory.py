@@ -135,6 +135,11 @@ class _Walk:
             words: what ancestors say of the layouts below here, by name relative to this module.
             derived: originals of computed weights below here, relative name -> logical full name.
         """
+        if isinstance(module, torch.jit.ScriptModule):
+            raise PlanError(
+                f"{name[:-1] or 'the model'} is a scripted module, whose classes are gone: initialise the model that it is made "
+                f"from, then call torch.jit.script"
+            )
         self.modules.append((name[:-1], module))
         own, children = layouts_of(module), module._modules
         if children:

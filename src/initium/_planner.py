@@ -56,7 +56,7 @@ def seed_or_drawn(seed: int | None) -> int:
         return checked_seed(seed)
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
         raise ArgumentError("with several ranks the seed must be said, or each rank would have another: write seed=0")
-    return int(torch.empty((), dtype=torch.int64).random_())
+    return int(torch.empty((), dtype=torch.int64, device="cpu").random_())
 
 
 def decide(inv: Inventory, rules: Recipe, seed: int, prefix: str = "", only: frozenset[str] | None = None) -> Plan:

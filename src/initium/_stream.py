@@ -137,7 +137,7 @@ def uniform_from(word: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=16)
 def normal_table(device: torch.device) -> Tensor:
     """The frozen coefficients as fp32, shape (7, 32): row d multiplies x**d, column e serves magnitudes in [2**e, 2**(e+1))."""
-    return torch.tensor(NORMAL_TABLE_BITS, dtype=torch.int64).to(torch.int32).view(torch.float32).to(device)
+    return torch.tensor(NORMAL_TABLE_BITS, dtype=torch.int64, device="cpu").to(torch.int32).view(torch.float32).to(device)
 
 
 def polynomial_from(magnitude: Tensor, table: Tensor) -> Tensor:

@@ -76,6 +76,8 @@ def why_not_writable(tensor: Tensor) -> str | None:
         return "it is on meta and has no memory: call model.to_empty(device=…) first, or use initium.build"
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
         return "it is an inference tensor: build the model outside torch.inference_mode()"
+    if tensor.layout is not torch.strided:
+        return f"it is sparse ({tensor.layout}): initialise a dense tensor, then make that sparse"
     if tensor.is_quantized:
         return "it is quantised: initialise the floating model, then quantise"
     if tensor.layout is torch.strided and _overlaps(tensor):

@@ -183,7 +183,7 @@ def write_pieces(
     """One safetensors file: header, then each tensor's bytes; one thread writes a part while the next is drawn."""
     file.write(header(pieces, notes))
     total, done = sum(piece.nbytes for piece in pieces), 0
-    spare = [torch.empty(min(CHUNK, total), dtype=torch.uint8) for _ in range(2)]
+    spare = [torch.empty(min(CHUNK, total), dtype=torch.uint8, device="cpu") for _ in range(2)]
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[int] | None = None
         for part in (part for piece in pieces for part in _parts(piece, plan, spare)):
@@ -223,7 +223,7 @@ def _parts(piece: Piece, plan: Plan, spare: list[Tensor]) -> Iterator[Tensor]:
             room = (
                 spare[0][: (stop - start) * piece.dtype.itemsize]
                 if size > 1
-                else torch.empty(piece.dtype.itemsize, dtype=torch.uint8)
+                else torch.empty(piece.dtype.itemsize, dtype=torch.uint8, device="cpu")
             )
             yield drawn_part(piece, plan, start, stop, room.view(piece.dtype))
 
@@ -233,7 +233,7 @@ def drawn_part(piece: Piece, plan: Plan, start: int, stop: int, out: Tensor | No
     assert piece.row is not None
     program = piece.row.decision.program
     assert program is not None
-    out = torch.empty(stop - start, dtype=piece.dtype) if out is None else out
+    out = torch.empty(stop - start, dtype=piece.dtype, device="cpu") if out is None else out
     batch = Batch()
     batch.add_flat(out, program, plan.key_of(piece.row.name), piece.shape, start)
     batch.run()

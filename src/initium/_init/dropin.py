@@ -159,7 +159,7 @@ def _run(tensor: Tensor, program: Program, bits: int) -> None:
 
 def _why_not(tensor: Tensor, program: Program) -> str | None:
     reason = why_not_writable(tensor) or why_not_located(tensor)
-    if reason and isinstance(program, laws.Constant) and not is_dtensor(tensor):
+    if reason and isinstance(program, laws.Constant) and not is_dtensor(tensor) and tensor.layout is torch.strided:
         # elements that share memory may share a constant, as in torch
         reason = why_not_writable(tensor[(slice(0, 1),) * tensor.dim()])
     return reason

@@ -51,7 +51,7 @@ def _places(span: int, count: int, name: str) -> list[int]:
 
 def drawn_part(program: Program, key_of: KeyOf, shape: tuple[int, ...], dtype: torch.dtype, start: int, stop: int) -> Tensor:
     """Elements ``start … stop`` of what a program fills, in the dtype in which they are stored."""
-    out = torch.empty(stop - start, dtype=dtype)
+    out = torch.empty(stop - start, dtype=dtype, device="cpu")
     batch = Batch()
     batch.add_flat(out, program, key_of, shape, start)
     batch.run()

@@ -285,7 +285,11 @@ class _Comparison:
         self.elements += sum(stop - start for start, stop in stretches)
         gap = compared(flat, other, stretches, tolerance)
         if gap is not None:
-            index = tuple(int(i) for i in torch.unravel_index(torch.tensor(gap.first), tensor.shape)) if tensor.dim() else ()
+            index = (
+                tuple(int(i) for i in torch.unravel_index(torch.tensor(gap.first, device="cpu"), tensor.shape))
+                if tensor.dim()
+                else ()
+            )
             self._add(name, "values", f"{gap.ours:.9g}", f"{gap.theirs:.9g}", index, gap.largest, swap=swap)
 
     def _add(

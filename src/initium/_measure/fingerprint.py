@@ -152,7 +152,7 @@ def _drawn(plan: Plan, row: Row, dtype: torch.dtype) -> Iterator[tuple[Tensor, i
         numel *= size
     chunk = 4 * _TASK if isinstance(program, (laws.Constant, laws.Uniform, laws.Normal, laws.TruncNormal)) else max(numel, 1)
     for start in range(0, numel, chunk):
-        values = torch.empty(min(chunk, numel - start), dtype=dtype)
+        values = torch.empty(min(chunk, numel - start), dtype=dtype, device="cpu")
         _fill(values, program, plan, row, start, numel)
         yield values, start
 

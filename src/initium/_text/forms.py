@@ -129,7 +129,7 @@ def given_of(form: Form, at: Path, lookup: Lookup | None) -> Tensor:
             raise Malformed(f"values is a list of {math.prod(shape)} numbers", (*at, "values"))
         numbers = [x if isinstance(x, bool) else number_of(x, (*at, "values", i)) for i, x in enumerate(values)]
         exact = torch.float64 if dtype.is_floating_point else dtype
-        return torch.tensor(numbers, dtype=exact).to(dtype).reshape(shape)
+        return torch.tensor(numbers, dtype=exact, device="cpu").to(dtype).reshape(shape)
     if "hash" not in fields:
         raise Malformed("values or hash is missing", at)
     if lookup is None:

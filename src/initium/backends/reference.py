@@ -71,7 +71,7 @@ def _bounds(law: laws.Law) -> tuple[float, float]:
 @contextlib.contextmanager
 def _denormals_kept() -> Iterator[None]:
     """Denormals are kept while we draw on the CPU, whatever ``torch.set_flush_denormal`` was set to."""
-    flushed = float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0.0
+    flushed = float(torch.tensor(1e-310, dtype=torch.float64, device="cpu") * 1.0) == 0.0
     if not flushed:
         yield
         return

@@ -103,12 +103,16 @@ class Mimetic(Initializer):
         heads = int(cast(float, self.heads))
         rows = []
         for head in range(heads):
-            target = self.noise * self._z(f"qk/{head}", size, draw) + self.identity * torch.eye(size, dtype=torch.float64)
+            target = self.noise * self._z(f"qk/{head}", size, draw) + self.identity * torch.eye(
+                size, dtype=torch.float64, device="cpu"
+            )
             rows.append(_factor(target, left=part == "query")[: size // heads])
         return torch.cat(rows, 0)
 
     def _value(self, part: str, size: int, draw: Draw) -> Tensor:
-        target = self.value_noise * self._z("vo", size, draw) - self.value_identity * torch.eye(size, dtype=torch.float64)
+        target = self.value_noise * self._z("vo", size, draw) - self.value_identity * torch.eye(
+            size, dtype=torch.float64, device="cpu"
+        )
         return _factor(target, left=True) if part == "value" else _factor(target, left=False).T
 
 
