@@ -144,11 +144,18 @@ class Plan(Mapping[str, Entry]):
     """
 
     def __init__(
-        self, rows: Iterable[Row], seed: int, *, recipe: str = "", prefix: str = "", notes: Sequence[str] = ()
+        self,
+        rows: Iterable[Row],
+        seed: int,
+        *,
+        recipe: str = "",
+        prefix: str = "",
+        notes: Sequence[str] = (),
+        seconds: float | None = None,
     ) -> None:
         self._rows = {row.name: row for row in rows}
         self._seed = checked_seed(seed)
-        self._recipe, self._prefix, self._notes = recipe, prefix, tuple(notes)
+        self._recipe, self._prefix, self._notes, self._seconds = recipe, prefix, tuple(notes), seconds
 
     @property
     def seed(self) -> int:
@@ -169,6 +176,11 @@ class Plan(Mapping[str, Entry]):
     def notes(self) -> tuple[str, ...]:
         """What there is to know about the whole plan."""
         return self._notes
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the constructor took to be captured; None where it was not, or the plan was loaded."""
+        return self._seconds
 
     def __getitem__(self, name: str) -> Entry:
         return Entry.of(self.row(name))
@@ -199,7 +211,14 @@ class Plan(Mapping[str, Entry]):
 
     def reseed(self, seed: int) -> Plan:
         """The same decisions with other numbers."""
-        return Plan(self._rows.values(), seed, recipe=self._recipe, prefix=self._prefix, notes=self._notes)
+        return Plan(
+            self._rows.values(),
+            seed,
+            recipe=self._recipe,
+            prefix=self._prefix,
+            notes=self._notes,
+            seconds=self._seconds,
+        )
 
     def with_rows(self, rows: Iterable[Row], *, recipe: str | None = None, notes: Sequence[str] | None = None) -> Plan:
         """The same seed and prefix with other rows."""
@@ -209,6 +228,7 @@ class Plan(Mapping[str, Entry]):
             recipe=self._recipe if recipe is None else recipe,
             prefix=self._prefix,
             notes=self._notes if notes is None else notes,
+            seconds=self._seconds,
         )
 
     def key_of(self, name: str) -> Keys:

@@ -168,6 +168,8 @@ def _foot(plan: Plan) -> list[str]:
     lines += [f"{name}: {note}" for note, name in list(said)[:_MOST_NOTES]]
     if len(said) > _MOST_NOTES:
         lines.append(f"… and {len(said) - _MOST_NOTES} notes like these: plan[name].note")
+    if plan.seconds is not None:
+        lines.append(f"captured in {plan.seconds:.2f} s")
     return [*lines, *plan.notes]
 
 

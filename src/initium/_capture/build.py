@@ -18,8 +18,9 @@ from .._recipe import Recipe
 from .._recipe import recipe as recipe_of
 from .._rules import Rule, unmatched
 from .blank import LARGE
+from .mode import READ_LIMIT
 from .rows import Captured
-from .run import captured_run, settle_loose_tensors
+from .run import Terms, captured_run, settle_loose_tensors
 
 
 def build(
@@ -31,6 +32,8 @@ def build(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     one_pass: bool = False,
+    read_limit: int = READ_LIMIT,
+    seed_python: bool = False,
     **kwargs: Any,
 ) -> nn.Module:
     """A model with the initialisation that its authors wrote, drawn by our engine from ``seed``.
@@ -45,7 +48,7 @@ def build(
         recipe: a recipe, its name or file, or rules; they go over the authors' own initialisation.
         device: where the model is to be; where its constructor puts it unless said.
         dtype: of its floating tensors; integer buffers keep theirs.
-        one_pass: see ``initium.capture``.
+        one_pass, read_limit, seed_python: see ``initium.capture``.
 
     Returns:
         The model.
@@ -58,7 +61,7 @@ def build(
         >>> torch.equal(a.weight, b.weight)
         True
     """
-    captured = captured_run(fn, args, kwargs, seed_or_drawn(seed), one_pass)
+    captured = captured_run(fn, args, kwargs, seed_or_drawn(seed), Terms(one_pass, read_limit, seed_python))
     rules = None if recipe is None else recipe_of(recipe)  # type: ignore[arg-type]
     filled(captured, rules, device, dtype)
     return captured.models[0][1]

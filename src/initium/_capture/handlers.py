@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ from torch import Tensor
 from .. import _laws as laws
 from .._programs import Program
 from .blank import LARGE, blank
-from .mode import HANDLERS, Event, Handler, Recorder, covers, kind_of, on_meta, tensors_in
+from .mode import HANDLERS, Event, Handler, Recorder, covers
+from .operators import kind_of, on_meta, tensors_in
 from .sites import look
-from .values import Fill, Known, Nothing, State, View, reading
+from .values import Done, Fill, Known, Nothing, Read, Result, State, View, reading
 
 aten = torch.ops.aten
 NOTHING = Nothing()
@@ -127,6 +129,54 @@ def _draw_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     return tensor  # type: ignore[no-any-return]
 
 
+@_handles("exponential_", "log_normal_", "cauchy_", "geometric_", "bernoulli_.float")
+def _nonlinear_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """A draw whose law is a function of a uniform or normal one: recorded as that function of that draw."""
+    tensor = args[0]
+    if not tensor.numel() or not tensor.is_floating_point():
+        return mode.run_anew(func, args, kwargs)  # type: ignore[no-any-return]
+    name = func.overloadpacket.__name__
+    said = [*args[1:], *(kwargs[one] for one in ("lambd", "mean", "std", "median", "sigma", "p") if one in kwargs)]
+    with mode:
+        tensor.copy_(
+            _FUNCTIONS[name](torch.rand_like if name != "log_normal_" else torch.randn_like, tensor, *map(float, said))
+        )
+    return tensor  # type: ignore[no-any-return]
+
+
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "exponential_": lambda rand, like, rate=1.0: -torch.log1p(-rand(like)) / rate,
+    "log_normal_": lambda randn, like, mean=1.0, std=2.0: torch.exp(randn(like) * std + mean),
+    "cauchy_": lambda rand, like, median=0.0, sigma=1.0: torch.tan((rand(like) - 0.5) * math.pi) * sigma + median,
+    "geometric_": lambda rand, like, p: torch.clamp(torch.ceil(torch.log1p(-rand(like)) / math.log1p(-p)), min=1.0),
+    "bernoulli_": lambda rand, like, p=0.5: rand(like) < p,
+}
+
+
+@_handles("normal.Tensor_Tensor", "normal.Tensor_float", "normal.float_Tensor")
+def _normal(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """Normal draws whose mean or std is a tensor: arithmetic on a standard one."""
+    mean, std = args[0], args[1] if len(args) > 1 else kwargs.get("std", 1.0)
+    like = mean if isinstance(mean, Tensor) else std
+    if isinstance(mean, Tensor) and isinstance(std, Tensor):
+        like = torch.empty(torch.broadcast_shapes(mean.shape, std.shape), dtype=mean.dtype, device=mean.device)
+    with mode:
+        made: Tensor = torch.randn_like(like) * std + mean
+    return made
+
+
+@_handles("bernoulli", "bernoulli.p")
+def _bernoulli(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    chance = args[1] if len(args) > 1 else args[0]
+    with mode:
+        return torch.empty_like(args[0]).copy_(torch.rand_like(args[0]) < chance)
+
+
+@_handles("random_", "random_.from", "random_.to", "bernoulli_.Tensor")
+def _whole_numbers_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    return mode.run_anew(func, args, kwargs)  # type: ignore[no-any-return]
+
+
 @_handles("fill_.Scalar", "fill_.Tensor", "zero_")
 def _fill_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     tensor = args[0]
@@ -173,7 +223,11 @@ def _copy_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     assert held is not None
     assert held.state is not None
     mode.events.append(Event("copy", tuple(target.shape), site))
-    mode.write(target, reading(held.state, View.of(source.detach().expand(target.shape))), site)
+    what = reading(held.state, View.of(source.detach().expand(target.shape)))
+    if source.dtype != target.dtype and isinstance(what, (Read, Result)):
+        read = Read(held.state, View.of(source.detach().expand(target.shape)))
+        what = Result(Done(aten._to_copy.default, (read,), {"dtype": target.dtype}, (), site), 0)
+    mode.write(target, what, site)
     return target  # type: ignore[no-any-return]
 
 

@@ -7,7 +7,7 @@ costs no arithmetic. Only what must become a Python value (``item``, ``tolist``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -22,12 +22,13 @@ from .._stream import Keys
 from ..initializers import Initializer
 from .blank import blank
 from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program
+from .operators import Kind, at, kind_of, on_meta, tensors_in
 from .programs import Homes, Translator, draws_in
 from .sites import Call, Site, look
 from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading
 
 aten = torch.ops.aten
-FORCED_LIMIT = 1 << 31  # elements that are drawn only to be read, before capture refuses
+READ_LIMIT = 1 << 31  # elements that are drawn only to be read, before capture refuses, unless the user says another number
 
 
 class Record:
@@ -53,11 +54,17 @@ class Event(NamedTuple):
 
 
 class Recorder(TorchDispatchMode):
-    """Records one run of a constructor. ``homes`` are the draws' final names where an earlier run found them."""
+    """Records one run of a constructor.
 
-    def __init__(self, seed: int, homes: Homes) -> None:
+    Args:
+        seed: of the plan.
+        homes: the draws' final names, where an earlier run found them.
+        read_limit: elements that may be drawn only to be read.
+    """
+
+    def __init__(self, seed: int, homes: Homes, read_limit: int = READ_LIMIT) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seed, self.translator = seed, Translator(homes)
+        self.seed, self.translator, self.read_limit = seed, Translator(homes), read_limit
         self.records: dict[int, Record] = {}
         self.events: list[Event] = []
         self.draws = 0
@@ -179,10 +186,11 @@ class Recorder(TorchDispatchMode):
         site, _ = look()
         self.forced.append(Event(why, state.view.shape, site))
         self.forced_elements += state.view.numel
-        if self.forced_elements > FORCED_LIMIT:
+        if self.forced_elements > self.read_limit:
             raise WriteError(
                 f"the constructor reads values that are not drawn yet ({why} on a tensor of shape {state.view.shape} at {site}), "
-                f"by now {self.forced_elements:,} elements: more than {FORCED_LIMIT:,}; build a smaller model, or take the read out"
+                f"by now {self.forced_elements:,} elements: more than read_limit={self.read_limit:,}; say a larger read_limit=, "
+                f"build a smaller model, or take the read out"
             )
 
     # --- operations --------------------------------------------------------------------------------------------------------------
@@ -228,7 +236,11 @@ class Recorder(TorchDispatchMode):
 
     def _operation(self, func: Any, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = list(tensors_in(args, kwargs))
-        changed = [_at(place, args, kwargs) for place in kind.changes]
+        changed = [at(place, args, kwargs) for place in kind.changes]
+        site, call = look()
+        for tensor in changed:
+            if isinstance(tensor, Tensor) and self._absorbed(tensor, site, call):
+                return kind.returned(args, kwargs)
         symbolic = False
         for tensor in tensors:
             if self.is_symbolic(tensor):
@@ -242,16 +254,11 @@ class Recorder(TorchDispatchMode):
                     self.refresh(tensor)
             result = func(*args, **kwargs)
             if tensors or isinstance(result, Tensor):
-                site = look()[0]
                 for tensor in changed:
                     self.known(tensor, site)
                 if isinstance(result, Tensor) and not changed:
                     self.known(result, site)
             return result
-        site, call = look()
-        for tensor in changed:
-            if isinstance(tensor, Tensor) and self._absorbed(tensor, site, call):
-                return kind.returned(args, kwargs)
         self.events.append(Event(str(func), tuple(tensors[0].shape), site))
         return self._postponed(func, kind, args, kwargs, tensors, site, call)
 
@@ -268,7 +275,7 @@ class Recorder(TorchDispatchMode):
         if kind.changes:
             what = self._folded(func, args, kwargs, call)
             done = None if what is not None else self._done(func, kind, args, kwargs, site)
-            targets = [_at(place, args, kwargs) for place in kind.changes]
+            targets = [at(place, args, kwargs) for place in kind.changes]
             for item, target in enumerate(targets):
                 self.write(target, what if what is not None else Result(done, item), site)  # type: ignore[arg-type]
             return kind.returned(args, kwargs)
@@ -302,6 +309,17 @@ class Recorder(TorchDispatchMode):
         if isinstance(result, Tensor):
             self.known(result, site)
         return result
+
+    def run_anew(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operation that overwrites its first argument whatever that held, and keep what it gives."""
+        target = args[0]
+        site, _ = look()
+        if not target.numel():
+            return func(*args, **kwargs)
+        made = torch.empty(target.shape, dtype=target.dtype, device="cpu" if target.is_meta else target.device)
+        func(made, *args[1:], **kwargs)
+        self.write(target, Known(made), site)
+        return target
 
     def _done(self, func: Any, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any], site: Site) -> Done:
         def said(value: Any) -> Any:
@@ -340,72 +358,6 @@ class Recorder(TorchDispatchMode):
 
 Handler = Callable[[Recorder, Any, tuple[Any, ...], dict[str, Any]], Any]
 HANDLERS: dict[Any, Handler] = {}  # filled by _capture/handlers.py
-
-
-class Kind(NamedTuple):
-    """What an operator's schema says.
-
-    Args:
-        only_looks: a view, or a question about shape and type.
-        is_out: its written arguments are outputs that it does not read.
-        changes: positions (names, for keyword-only ones) of the arguments that it writes to.
-        returns: how many results it has.
-    """
-
-    only_looks: bool
-    is_out: bool
-    changes: tuple[int | str, ...]
-    returns: int
-
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What it returns where it writes to arguments: these."""
-        targets = [_at(place, args, kwargs) for place in self.changes]
-        return None if self.returns == 0 else targets[0] if self.returns == 1 else tuple(targets)
-
-
-_KINDS: dict[Any, Kind] = {}
-
-
-def kind_of(func: Any) -> Kind:
-    """The operator's kind, worked out once."""
-    found = _KINDS.get(func)
-    if found is None:
-        found = _KINDS[func] = _kind_of(func)
-    return found
-
-
-def _kind_of(func: Any) -> Kind:
-    schema = func._schema
-    changes: list[int | str] = []
-    place = 0
-    for argument in schema.arguments:
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            changes.append(argument.name if argument.kwarg_only else place)
-        place += 1
-    aliases = any(ret.alias_info is not None and not ret.alias_info.is_write for ret in schema.returns)
-    only_looks = (aliases and not changes) or func in _LOOKS or torch.Tag.inplace_view in func.tags
-    is_out = bool(changes) and all(isinstance(change, str) for change in changes)
-    return Kind(only_looks, is_out, tuple(changes), len(schema.returns))
-
-
-_LOOKS = {
-    aten.set_.source_Storage,
-    aten.set_.source_Storage_storage_offset,
-    aten.set_.source_Tensor,
-    aten.resize_.default,
-    aten.is_same_size.default,
-    aten._has_compatible_shallow_copy_type.default,
-    aten.is_pinned.default,
-    aten.sym_size.int,
-    aten.sym_stride.int,
-    aten.sym_numel.default,
-}
-
-
-def _at(place: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if isinstance(place, str):
-        return kwargs.get(place)
-    return args[place] if place < len(args) else None
 
 
 def covers(tensor: Tensor) -> bool:
@@ -447,24 +399,3 @@ def _snapshot(tensor: Tensor) -> State:
     count = storage.nbytes() // tensor.element_size()
     flat = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, (count,), (1,)).clone()
     return State(None, View.of(flat), Known(flat))
-
-
-def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (list, tuple)):
-            yield from (part for part in value if isinstance(part, Tensor))
-
-
-def on_meta(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-    if isinstance(value, dict):
-        return {
-            name: torch.device("meta") if name == "device" and part is not None else on_meta(part)
-            for name, part in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return type(value)(on_meta(part) for part in value)
-    return value

@@ -36,6 +36,7 @@ class Captured:
     recorder: Recorder
     models: list[tuple[str, nn.Module]]
     inventories: list[Inventory] = field(default_factory=list)
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         recorder = self.recorder
@@ -55,7 +56,13 @@ class Captured:
         """A plan for each model; ``copied`` where the models go on living with their memory."""
         notes = self._notes()
         return [
-            Plan([self._row(slot, prefix, copied) for slot in slots], self.recorder.seed, prefix=prefix, notes=notes)
+            Plan(
+                [self._row(slot, prefix, copied) for slot in slots],
+                self.recorder.seed,
+                prefix=prefix,
+                notes=notes,
+                seconds=self.seconds,
+            )
             for slots, prefix in self._slots()
         ]
 

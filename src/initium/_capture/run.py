@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import sys
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +16,29 @@ from .._errors import ArgumentTypeError, PlanError
 from .._plan import Plan
 from .._planner import seed_or_drawn
 from . import handlers as handlers  # they register themselves
-from .mode import Event, Recorder
+from .mode import READ_LIMIT, Event, Recorder
 from .programs import Homes
 from .reads import Reads, init_functions_recorded
 from .rows import Captured
 
 
+class Terms(NamedTuple):
+    """On what terms a constructor runs: see ``capture``."""
+
+    one_pass: bool = False
+    read_limit: int = READ_LIMIT
+    seed_python: bool = False
+
+
 def capture(
-    fn: Callable[..., nn.Module], /, *args: Any, seed: int | None = None, one_pass: bool = False, **kwargs: Any
+    fn: Callable[..., nn.Module],
+    /,
+    *args: Any,
+    seed: int | None = None,
+    one_pass: bool = False,
+    read_limit: int = READ_LIMIT,
+    seed_python: bool = False,
+    **kwargs: Any,
 ) -> tuple[nn.Module, Plan]:
     """A model's skeleton on meta, and its own initialisation as a plan.
 
@@ -35,13 +53,15 @@ def capture(
         args, kwargs: what it is called with.
         seed: of the plan; None draws one from torch's generator.
         one_pass: never run ``fn`` twice: what it looked at keeps streams of its own (``#0``, ``#1``, …).
+        read_limit: how many elements may be drawn only because the constructor looks at them.
+        seed_python: python's ``random`` and numpy's global generator are seeded and put back as well.
 
     Returns:
         The model with every parameter and buffer on meta, and a plan for it: ``to_empty`` and ``plan.apply`` fill it.
 
     Raises:
         PlanError: two runs of a constructor that looks at its draws did different things; the message has both lines of code.
-        WriteError: it looks at more than 2³¹ drawn elements.
+        WriteError: it looks at more than ``read_limit`` drawn elements.
 
     Limits: what another thread does is not recorded, nor what a C extension writes through a pointer that it kept.
 
@@ -50,7 +70,7 @@ def capture(
         >>> skeleton.weight.device, str(plan["weight"].initializer)
         (device(type='meta'), 'kaiming_uniform(a=√5, fan_in=768)')
     """
-    captured = captured_run(fn, args, kwargs, seed_or_drawn(seed), one_pass)
+    captured = captured_run(fn, args, kwargs, seed_or_drawn(seed), Terms(one_pass, read_limit, seed_python))
     (plan,) = captured.plans(copied=False)
     settle_loose_tensors(captured, on_meta=True)
     model = captured.models[0][1]
@@ -59,26 +79,27 @@ def capture(
 
 
 def captured_run(
-    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, one_pass: bool = False
+    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, terms: Terms
 ) -> Captured:
     """Run a constructor under the recorder; twice, if it looked at values whose names came later."""
-    first = run_constructor(fn, args, kwargs, seed, {})
-    forced = list(first.recorder.forced)
-    if not forced or one_pass:
-        return first
-    events, homes = first.recorder.events, first.homes
-    del first  # its tensors go before the second run has its own
-    second = run_constructor(fn, args, kwargs, seed, homes)
-    _check_same(events, second.recorder.events, forced[0])
-    return second
+    begin = time.perf_counter()
+    found = run_constructor(fn, args, kwargs, seed, {}, terms)
+    forced = list(found.recorder.forced)
+    if forced and not terms.one_pass:
+        events, homes = found.recorder.events, found.homes
+        del found  # its tensors go before the second run has its own
+        found = run_constructor(fn, args, kwargs, seed, homes, terms)
+        _check_same(events, found.recorder.events, forced[0])
+    found.seconds = time.perf_counter() - begin
+    return found
 
 
 def run_constructor(
-    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, homes: Homes
+    fn: Callable[..., nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, homes: Homes, terms: Terms
 ) -> Captured:
-    """One recorded run. (The stack walk of ``_capture_sites`` ends at this function's name.)"""
-    recorder = Recorder(seed, homes)
-    with recording(recorder):
+    """One recorded run. (The stack walk of ``sites.py`` ends at this function's name.)"""
+    recorder = Recorder(seed, homes, terms.read_limit)
+    with recording(recorder, terms.seed_python):
         model = fn(*args, **kwargs)
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
@@ -88,16 +109,34 @@ def run_constructor(
 
 
 @contextlib.contextmanager
-def recording(recorder: Recorder) -> Iterator[None]:
+def recording(recorder: Recorder, seed_python: bool = False) -> Iterator[None]:
     """Everything that is done inside is recorded, under generators of its own."""
-    generator = torch.default_generator
-    before = generator.get_state()
-    generator.manual_seed(recorder.seed)
+    with _forked_generators(recorder.seed, seed_python), init_functions_recorded(recorder), recorder, Reads(recorder):
+        yield
+
+
+@contextlib.contextmanager
+def _forked_generators(seed: int, seed_python: bool) -> Iterator[None]:
+    """Generators start from the seed, and are put back: torch's on every device in use; python's and numpy's if asked."""
+    generators = [torch.default_generator, *(torch.cuda.default_generators if torch.cuda.is_initialized() else ())]
+    states = [generator.get_state() for generator in generators]
+    numpy = sys.modules.get("numpy") if seed_python else None
+    before = random.getstate(), None if numpy is None else numpy.random.get_state()
+    for generator in generators:
+        generator.manual_seed(seed)
+    if seed_python:
+        random.seed(seed)
+    if numpy is not None:
+        numpy.random.seed([seed & 0xFFFFFFFF, seed >> 32])
     try:
-        with init_functions_recorded(recorder), recorder, Reads(recorder):
-            yield
+        yield
     finally:
-        generator.set_state(before)
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+        if seed_python:
+            random.setstate(before[0])
+        if numpy is not None:
+            numpy.random.set_state(before[1])
 
 
 def _check_same(first: list[Event], second: list[Event], read: Event) -> None:

@@ -14,6 +14,7 @@ import torch
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _OURS = str(Path(__file__).parent.parent) + os.sep
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
+_DECORATORS = (os.sep + "typing_extensions.py",)  # their wrappers stand between a caller and what he calls
 _TORCH_INIT = _TORCH + os.path.join("nn", "init.py")
 _TORCH_MODULES = _TORCH + os.path.join("nn", "modules") + os.sep
 # wrappers around torch.nn.init that hold no decision of their own: their caller is the author
@@ -87,7 +88,7 @@ def _kind_of(code: CodeType) -> int:
         return _LIBRARY
     if path.startswith(_OURS):
         return _BOUNDARY if code.co_name in BOUNDARIES else _LIBRARY
-    if path.startswith("<frozen") or (path.startswith(_STDLIB) and "site-packages" not in path):
+    if path.startswith("<frozen") or path.endswith(_DECORATORS) or (path.startswith(_STDLIB) and "site-packages" not in path):
         return _LIBRARY
     return _WRAPPER if path.endswith(_THIN) else _USER
 
