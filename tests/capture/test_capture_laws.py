@@ -257,7 +257,9 @@ def test_ties_stay_ties() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # the old functions are deprecated
-@pytest.mark.parametrize("which", ["weight_norm", "spectral_norm", "parametrizations.weight_norm", "parametrizations.spectral_norm"])
+@pytest.mark.parametrize(
+    "which", ["weight_norm", "spectral_norm", "parametrizations.weight_norm", "parametrizations.spectral_norm"]
+)
 def test_derived_tensors_are_computed_from_the_drawn_weight_under_its_final_name(which: str) -> None:
     wrap = nn.utils
     for part in which.split("."):
@@ -277,10 +279,14 @@ def test_derived_tensors_are_computed_from_the_drawn_weight_under_its_final_name
         assert torch.allclose(built.layers[0].weight, v, rtol=1e-5)
         assert plan["layers.0.parametrizations.weight.original0"].derived_from == "layers.0.parametrizations.weight.original1"
     if which == "weight_norm":
-        assert torch.allclose(tensors["layers.0.weight_g"], torch.linalg.vector_norm(tensors["layers.0.weight_v"], dim=1, keepdim=True))
+        assert torch.allclose(
+            tensors["layers.0.weight_g"], torch.linalg.vector_norm(tensors["layers.0.weight_v"], dim=1, keepdim=True)
+        )
     if which == "parametrizations.spectral_norm":
         weight, u = tensors["layers.0.parametrizations.weight.original"], tensors["layers.0.parametrizations.weight.0._u"]
-        assert torch.equal(weight.flatten(), initium.plan(nn.Linear(24, 16), "torch", seed=0, prefix="layers.0.").values("layers.0.weight"))
+        assert torch.equal(
+            weight.flatten(), initium.plan(nn.Linear(24, 16), "torch", seed=0, prefix="layers.0.").values("layers.0.weight")
+        )
         sigma = torch.linalg.svdvals(weight.double())[0]
         assert 0.97 < float((weight.double().T @ u.double()).norm() / sigma) <= 1 + 1e-6, "u is where the power iteration leads"
 

@@ -70,6 +70,7 @@ class Recorder(TorchDispatchMode):
         self.draws = 0
         self.drawn_elements = 0
         self.forced: list[Event] = []
+        self.forced_draws: dict[int, Draw] = {}
         self.forced_elements = 0
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
@@ -183,6 +184,7 @@ class Recorder(TorchDispatchMode):
     def _force(self, state: State, why: str) -> None:
         for draw in draws_in(state):
             draw.forced = True
+            self.forced_draws[draw.ordinal] = draw
         site, _ = look()
         self.forced.append(Event(why, state.view.shape, site))
         self.forced_elements += state.view.numel

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import sys
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from .values import Cut, Fill
 
 _READS = {
     *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.share_memory_, Tensor.__reduce_ex__),
-    *(Tensor.__repr__, Tensor.data_ptr, Tensor.storage),
+    *(Tensor.__repr__, Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage),
 }
 _ESCAPES = {Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}  # what they give shares the memory, so it can be written through
 # these ask for the address to tell tensors apart, not to read there
@@ -42,12 +43,15 @@ class Reads(TorchFunctionMode):
     ) -> Any:
         if func in _READS:
             self._read(func, args[0])
+            if func is Tensor.share_memory_:  # copies the memory to another place, below the dispatcher
+                with torch.utils._python_dispatch._disable_current_modes():
+                    return func(*args, **(kwargs or {}))
         elif func is Tensor.__deepcopy__ and type(args[0]) is not nn.Parameter:
             return self._copied(args[0], args[1])
         return func(*args, **(kwargs or {}))
 
     def _read(self, func: Any, tensor: Tensor) -> None:
-        if func is Tensor.data_ptr and sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] in _IDENTITY:
+        if func in (Tensor.data_ptr, Tensor.untyped_storage) and _asks_who(sys._getframe(2)):
             return
         recorder = self._recorder
         record = recorder.record(tensor)
@@ -70,6 +74,12 @@ class Reads(TorchFunctionMode):
             made.requires_grad_()
         made.__dict__.update(copy.deepcopy(tensor.__dict__, memo))
         return made
+
+
+def _asks_who(caller: FrameType) -> bool:
+    """Whether a library asks for an address, to tell tensors apart; pickling, which takes the storage, does read it."""
+    library = caller.f_globals.get("__name__", "").partition(".")[0] in _IDENTITY
+    return library and caller.f_code.co_name != "_typed_storage"
 
 
 @contextlib.contextmanager

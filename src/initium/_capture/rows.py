@@ -49,7 +49,9 @@ class Captured:
                 _forget_if_written(record)
         held = [one for slots, prefix in self._slots() for slot in slots if (one := self._held(slot, prefix)) is not None]
         self.homes, loose = homes_of(held)
-        self._translator = recorder.translator = Translator(self.homes, loose)
+        # what was looked at has the stream that it was drawn from: under its name only where a run before had found that
+        pinned = {ordinal: recorder.translator.home(draw) for ordinal, draw in recorder.forced_draws.items()}
+        self._translator = recorder.translator = Translator({**self.homes, **pinned}, loose)
         self._settled: dict[Any, Any] = {}
 
     def plans(self, *, copied: bool) -> list[Plan]:
