@@ -41,10 +41,11 @@ MINUTES = 3
 MEMORY = 4 << 30  # bytes of one model's process
 SMALL = 40_000_000  # parameters up to which a model is built the ordinary way
 
-SAMPLE = (
-    "torchvision:resnet18 torchvision:densenet121 torchvision:swin_t timm:vit_tiny_patch16_224 timm:levit_128s timm:convnext_atto "
-    "hf:gpt2 hf:mamba hf:t5 hf:wav2vec2 hf:mixtral hf:bart"
-).split()
+SAMPLE = [
+    *("torchvision:resnet18", "torchvision:densenet121", "torchvision:swin_t"),
+    *("timm:vit_tiny_patch16_224", "timm:levit_128s", "timm:convnext_atto"),
+    *("hf:gpt2", "hf:mamba", "hf:t5", "hf:wav2vec2", "hf:mixtral", "hf:bart"),
+]
 
 
 # --- models

@@ -188,13 +188,13 @@ def test_python_random_is_the_users_unless_asked() -> None:
     class Width(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.l = nn.Linear(random.randrange(2, 2000), int(np.random.randint(2, 2000)))  # noqa: NPY002
+            self.l = nn.Linear(random.randrange(2, 2000), int(np.random.randint(2, 2000)))
 
-    before, numpys = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before, numpys = random.getstate(), np.random.get_state()[1].copy()
     shapes = {initium.capture(Width, seed=0, seed_python=True)[1]["l.weight"].shape for _ in range(3)}
     assert len(shapes) == 1
     assert random.getstate() == before
-    assert (np.random.get_state()[1] == numpys).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == numpys).all()
     assert {initium.capture(Width, seed=1, seed_python=True)[1]["l.weight"].shape} != shapes
     assert len({initium.capture(Width, seed=0)[1]["l.weight"].shape for _ in range(3)}) > 1
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .._apply import apply
-from .._errors import PlanError, listing
+from .._errors import ArgumentError, PlanError, listing
 from .._inventory import Inventory
 from .._plan import Plan, Row, redecided
 from .._planner import _Planner as Planner
@@ -54,6 +54,7 @@ def build(
         The model.
 
     Raises:
+        ArgumentError: device is meta.
         PlanError: tensors that nobody ever fills (say what they get by ``recipe=``), or a constructor that differs from run to run.
 
     Example:
@@ -61,6 +62,8 @@ def build(
         >>> torch.equal(a.weight, b.weight)
         True
     """
+    if device is not None and torch.device(device).type == "meta":
+        raise ArgumentError("a model on device='meta' has no values: initium.capture makes a skeleton and its plan")
     captured = captured_run(fn, args, kwargs, seed_or_drawn(seed), Terms(one_pass, read_limit, seed_python))
     rules = None if recipe is None else recipe_of(recipe)  # type: ignore[arg-type]
     filled(captured, rules, device, dtype)
