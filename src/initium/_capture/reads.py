@@ -26,6 +26,7 @@ _READS = {
     *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.share_memory_, Tensor.__reduce_ex__),
     *(Tensor.__repr__, Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage),
 }
+_SHARE: Any = Tensor.share_memory_
 _ESCAPES = {Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}  # what they give shares the memory, so it can be written through
 # these ask for the address to tell tensors apart, not to read there
 _IDENTITY = ("torch", "transformers", "accelerate", "safetensors", "timm", "torchvision", "peft", "huggingface_hub")
@@ -43,7 +44,7 @@ class Reads(TorchFunctionMode):
     ) -> Any:
         if func in _READS:
             self._read(func, args[0])
-            if func is Tensor.share_memory_:  # copies the memory to another place, below the dispatcher
+            if func is _SHARE:  # copies the memory to another place, below the dispatcher
                 with torch.utils._python_dispatch._disable_current_modes():
                     return func(*args, **(kwargs or {}))
         elif func is Tensor.__deepcopy__ and type(args[0]) is not nn.Parameter:
