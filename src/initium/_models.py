@@ -15,13 +15,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
 from ._errors import ArgumentError, FileError, InitiumError, nearest
 from ._files import read_text
+
+if TYPE_CHECKING:
+    from ._plan import Plan
 
 FORMS = "package.module:callable, path/to/file.py:callable, torchvision:NAME, timm:NAME or hf:CONFIG"
 T = TypeVar("T")
@@ -70,17 +73,34 @@ def build_model(text: str, arguments: Mapping[str, Any] | None = None, *, seed: 
         torch.manual_seed(seed)  # before the import: a module may build its model as it is read
         maker = _maker(text)
         torch.manual_seed(seed)  # and again, so that what it built there does not matter
-        try:
-            with torch.device("meta") if meta else contextlib.nullcontext():
-                model = with_torchvision(lambda: maker(**(arguments or {})))
-        except InitiumError:
-            raise
-        except Exception as error:  # a constructor may raise anything
-            hint = "; give arguments by --arg key=value" if isinstance(error, TypeError) else ""
-            raise ArgumentError(f"{text} cannot be built: {type(error).__name__}: {error}{hint}") from error
+        with _sentences(text), torch.device("meta") if meta else contextlib.nullcontext():
+            model = with_torchvision(lambda: maker(**(arguments or {})))
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"{text} makes a {type(model).__name__}, not an nn.Module")
     return model
+
+
+def capture_model(text: str, arguments: Mapping[str, Any] | None = None, *, seed: int = 0) -> tuple[nn.Module, Plan]:
+    """Capture the constructor that a MODEL argument names: its skeleton on meta, and the plan of its own initialisation.
+
+    Args:
+        text, arguments: as for ``build_model``.
+        seed: of the plan.
+
+    Raises:
+        ArgumentError: as there; or the argument names a model that exists already, which has no constructor to run.
+    """
+    from ._capture.run import capture
+
+    with torch.random.fork_rng(devices=[]):
+        maker = _maker(text)
+    if isinstance(maker, _Made):
+        raise ArgumentError(
+            f"{text} is a model already, so no constructor is left to capture: name a function or class that makes it, "
+            f"or say --recipe"
+        )
+    with _sentences(text):
+        return with_torchvision(lambda: capture(lambda: maker(**(arguments or {})), seed=seed))  # type: ignore[arg-type, return-value]
 
 
 def model_callable(text: str, arguments: Mapping[str, Any] | None = None) -> Callable[[], Any]:
@@ -93,6 +113,29 @@ def model_callable(text: str, arguments: Mapping[str, Any] | None = None) -> Cal
         torch.manual_seed(0)  # a module may build its model as it is read
         maker = _maker(text)
     return functools.partial(with_torchvision, functools.partial(maker, **(arguments or {})))
+
+
+@contextlib.contextmanager
+def _sentences(text: str) -> Iterator[None]:
+    """A constructor's exception, whatever it is, as a sentence."""
+    try:
+        yield
+    except InitiumError:
+        raise
+    except Exception as error:  # a constructor may raise anything
+        hint = "; give arguments by --arg key=value" if isinstance(error, TypeError) else ""
+        raise ArgumentError(f"{text} cannot be built: {type(error).__name__}: {error}{hint}") from error
+
+
+class _Made(NamedTuple):
+    """A model that a module has made as it was read."""
+
+    model: nn.Module
+
+    def __call__(self, **arguments: Any) -> nn.Module:
+        if arguments:
+            raise TypeError("it is a model already, and takes no arguments")
+        return self.model
 
 
 def _maker(text: str) -> Callable[..., object]:
@@ -151,7 +194,7 @@ def _importable(folder: Path) -> Iterator[None]:
             sys.path.remove(added)
 
 
-def _attribute(module: Any, path: str, where: str) -> Callable[..., object]:
+def _attribute(module: Any, path: str, where: str) -> Callable[..., Any]:
     found = module
     for name in path.split("."):
         if not hasattr(found, name):
@@ -159,7 +202,7 @@ def _attribute(module: Any, path: str, where: str) -> Callable[..., object]:
             raise ArgumentError(f"{where} has no {name!r}.{nearest(name, known)}")
         found = getattr(found, name)
     if isinstance(found, nn.Module):
-        return lambda: found
+        return _Made(found)  # type: ignore[return-value]
     if not callable(found):
         raise ArgumentError(f"{where}:{path} is a {type(found).__name__}, not something that makes a model")
     return found  # type: ignore[no-any-return]

@@ -347,6 +347,19 @@ class Plan(Mapping[str, Entry]):
 
         return plan_table(self, width)
 
+    def blame(self, pattern: str = "**") -> str:
+        """For the tensors that a pattern matches: the line of code or the rule that had the last word, and those that it overrode.
+
+        Args:
+            pattern: a name or a glob over full names.
+
+        Raises:
+            ArgumentError: no tensor matches.
+        """
+        from ._blame import blame
+
+        return blame(self, pattern)
+
     def _repr_html_(self) -> str:
         from ._table import plan_html
 

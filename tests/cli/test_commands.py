@@ -222,7 +222,9 @@ def test_recipes_are_listed_and_shown() -> None:
 # --- bad input
 
 BAD = [
-    (["plan", "nets.py:Net"], "say --recipe: a name (initium recipes lists them"),
+    (["plan", "nets.py:Net", "--knob", "std=1"], "--knob is for a recipe: say --recipe, a name (initium recipes lists them"),
+    (["plan", "nets.py:model"], "nets.py:model is a model already, so no constructor is left to capture"),
+    (["plan", "nets.py:Net", "--blame", "nosuch.*"], "matches no tensor of the plan"),
     (["plan", "nets.py:Net", "--recipe", "xavierr"], "no recipe is called 'xavierr'. Did you mean 'xavier'?"),
     (["plan", "nets.py:Net", "--recipe", "no.yaml"], "no.yaml: there is no such file"),
     (["plan", "nets.py:Net", "--recipe", "bad.yaml"], "bad.yaml:1:10: unknown key 'wher'. Did you mean 'where'?"),

@@ -74,6 +74,11 @@ class Recorder(TorchDispatchMode):
         self.forced_elements = 0
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """A constructor is not compiled, so torch need not import its compiler (seconds) to keep it out of this mode."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -58,16 +58,11 @@ def built(text: str, arguments: tuple[str, ...], seed: int, *, meta: bool = Fals
     return build_model(text, parsed_arguments(arguments), seed=seed, meta=meta)
 
 
-def chosen_recipe(name: str | None, knobs: tuple[str, ...]) -> Recipe:
+def chosen_recipe(name: str, knobs: tuple[str, ...]) -> Recipe:
     """The recipe of --recipe and --knob; its rules say so as their source, where they come from no file."""
-    from .._errors import ArgumentError
     from .._models import parsed_arguments
     from .._recipe import recipe
 
-    if name is None:
-        raise ArgumentError(
-            "say --recipe: a name (initium recipes lists them; 'torch' is what each module's own class does), or a YAML or JSON file"
-        )
     found = recipe(name, **parsed_arguments(knobs))
     if not name.lower().endswith((".yaml", ".yml", ".json")):
         for rule in found.rules:  # the caller that Rule found is this program, which differs from machine to machine
@@ -75,11 +70,29 @@ def chosen_recipe(name: str | None, knobs: tuple[str, ...]) -> Recipe:
     return found
 
 
+def captured(text: str, arguments: tuple[str, ...], seed: int) -> Plan:
+    """The plan of the own initialisation of the model that a MODEL argument names."""
+    from .._models import capture_model, parsed_arguments
+    from .._stream import checked_seed
+
+    checked_seed(seed)
+    return capture_model(text, parsed_arguments(arguments), seed=seed)[1]
+
+
 def planned(model: nn.Module, recipe: Recipe, seed: int) -> Plan:
     """The plan of a recipe on a model."""
     from .._planner import plan
 
     return plan(model, recipe, seed=seed)
+
+
+def asked_recipe(name: str | None, knobs: tuple[str, ...]) -> Recipe | None:
+    """The recipe of --recipe and --knob, or None for the model's own initialisation."""
+    from .._errors import ArgumentError
+
+    if name is None and knobs:
+        raise ArgumentError("--knob is for a recipe: say --recipe, a name (initium recipes lists them) or a YAML or JSON file")
+    return None if name is None else chosen_recipe(name, knobs)
 
 
 def is_file(text: str) -> bool:

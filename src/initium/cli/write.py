@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ._options import built, chosen_recipe, force_option, model_options, planned, recipe_options
+from ._options import asked_recipe, built, captured, force_option, model_options, planned, recipe_options
 
 
 @click.command("write", short_help="Draw the weights to safetensors files.")
@@ -62,12 +62,9 @@ def command(
         if recipe_name is not None or knobs or arguments:
             raise ArgumentError(f"{model} is a plan, which has its recipe already: leave out --recipe, --knob and --arg")
         plan = Plan.load(model)
-    elif recipe_name is None:
-        from .._capture.run import capture
-
-        _, plan = capture(lambda: built(model, arguments, seed), seed=seed)
+    elif (recipe := asked_recipe(recipe_name, knobs)) is None:
+        plan = captured(model, arguments, seed)
     else:
-        recipe = chosen_recipe(recipe_name, knobs)
         values_from = built(model, arguments, seed)
         plan = planned(values_from, recipe, seed)
     with _bar(part) as progress:
