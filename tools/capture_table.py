@@ -82,11 +82,12 @@ def alike_models() -> list[str]:
     import torchvision
     import transformers
 
+    _classes()
     names = [f"torchvision:{name}" for name in torchvision.models.list_models() if "quantized" not in name]
     return [
+        *(f"hf:{name}" for name in transformers.CONFIG_MAPPING),
         *names,
         *(f"timm:{name}" for name in timm.list_models()[::4]),
-        *(f"hf:{name}" for name in transformers.CONFIG_MAPPING),
     ]
 
 

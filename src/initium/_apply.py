@@ -12,6 +12,7 @@ from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._inventory import Inventory, Slot, inventory
 from ._laws import LAWS, Law
+from ._missing import Loaded, not_loaded
 from ._patterns import is_literal, matches
 from ._plan import Plan, Row, redecided
 from ._planner import decide, seed_or_drawn
@@ -23,7 +24,7 @@ from ._stream import Keys, derive_key
 from ._tensors import is_ordinary, why_not_writable
 from .backends import as_job
 
-Only = str | Iterable[str] | None
+Only = str | Iterable[str] | Loaded | None
 Rename = Mapping[str, str] | Callable[[str], str] | None
 
 
@@ -46,7 +47,7 @@ def initialize(
         model: a model with memory (not on meta).
         recipe: a Recipe, its name or file, or rules; ``"torch"`` for what each module's class does.
         seed: as ``torch.manual_seed`` takes it; None draws one from torch's generator, and the plan shows it.
-        only: names or globs; nothing else is touched.
+        only: names or globs, or what ``load_state_dict(strict=False)`` returned; nothing else is touched.
         prefix: what goes before every name.
 
     Returns:
@@ -69,6 +70,8 @@ def initialize(
     reshard(model)
     inv = inventory(model)
     names = [prefix + slot.name for slot in inv.slots]
+    if isinstance(only, Loaded):
+        only = not_loaded(inv, only.missing_keys)
     selected = None if only is None else _selected(only, names, {slot.key: n for slot, n in zip(inv.slots, names, strict=True)})
     plan = decide(inv, chosen, seed_or_drawn(seed), prefix, selected)
     return _apply(plan, inv, selected, prefix, None, part=False)
@@ -83,6 +86,8 @@ def apply(
     inv = inventory(model)
     if not prefix and plan.prefix and not any(slot.name in plan for slot in inv.slots):
         prefix = plan.prefix
+    if isinstance(only, Loaded):
+        only = not_loaded(inv, only.missing_keys)
     selected = None if only is None else _selected(only, list(plan), {row.key: row.name for row in plan.rows()})
     return _apply(plan, inv, selected, prefix, rename, part)
 
@@ -115,9 +120,8 @@ def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: 
     )
 
 
-def _selected(only: Only, names: list[str], keys: Mapping[str, str]) -> frozenset[str]:
+def _selected(only: str | Iterable[str], names: list[str], keys: Mapping[str, str]) -> frozenset[str]:
     """The names that ``only`` means: names, globs, or state_dict keys."""
-    assert only is not None
     found: set[str] = set()
     for pattern in [only] if isinstance(only, str) else only:
         hits = {name for name in names if matches(pattern, name)} or {keys[pattern] for _ in [0] if pattern in keys}

@@ -20,6 +20,7 @@ from .initializers import Initializer
 if TYPE_CHECKING:
     from ._measure.diff import Diff
     from ._measure.fingerprint import Fingerprint
+    from ._missing import Loaded
 
 KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
 OWN = "the constructor's own"  # the rule of what a constructor does by itself; the source says where
@@ -273,7 +274,7 @@ class Plan(Mapping[str, Entry]):
     def apply(
         self,
         model: nn.Module,
-        only: str | Iterable[str] | None = None,
+        only: str | Iterable[str] | Loaded | None = None,
         prefix: str = "",
         rename: Mapping[str, str] | Callable[[str], str] | None = None,
         part: bool = False,
@@ -282,7 +283,7 @@ class Plan(Mapping[str, Entry]):
 
         Args:
             model: the model that the plan was made for, or one with the same names.
-            only: names or globs; nothing else is touched.
+            only: names or globs, or what ``load_state_dict(strict=False)`` returned: the missing keys; nothing else is touched.
             prefix: what to put before every name of ``model`` (a part of the model that the plan is for).
             rename: from the model's names to the plan's, for stages that count from 0 again.
             part: the model holds some of the plan's tensors only, and that is meant.
