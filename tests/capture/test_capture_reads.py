@@ -102,7 +102,7 @@ def test_an_if_on_a_drawn_value_takes_the_branch_of_the_value() -> None:
             self.sign = 1 if self.gate > 0 else -1
 
     seen = {seed: initium.build(Branch, seed=seed) for seed in range(8)}
-    assert all(model.sign == (1 if float(model.gate) > 0 else -1) for model in seen.values())
+    assert all(model.sign == (1 if model.gate.item() > 0 else -1) for model in seen.values())
     assert {model.sign for model in seen.values()} == {1, -1}
 
 
