@@ -32,8 +32,8 @@ LAYERS = [
     *("_tensors", "_parametrized", "_layouts", "_torch_defaults"),  # what a tensor and a module are
     *("backends", "_regions", "_execute", "_sharded"),  # numbers into memory: a backend knows no modules
     *("_init", "init"),  # one tensor that has no name
-    *("_inventory", "_structure", "_rules", "_recipe", "recipes"),  # which tensors of a network, and what they get
-    *("_plan", "_table", "_text", "_planner"),  # the plan: data, how it looks, how it is kept, how it is decided
+    *("_inventory", "_missing", "_structure", "_rules", "_recipe", "recipes"),  # which tensors of a network, and what they get
+    *("_plan", "_table", "_blame", "_text", "_planner"),  # the plan: data, how it looks, how it is kept, how it is decided
     *("_copied", "_apply", "_checkpoint", "_capture", "_declare", "_measure"),  # what is done with plans
     *("_models", "_audit", "integrations", "demo", "cli", "__main__"),
 ]
@@ -47,6 +47,7 @@ LATER = {
     ("_plan", "_checkpoint"): "plan.write",
     ("_plan", "_measure"): "plan.diff and plan.fingerprint",
     ("_plan", "_table"): "print(plan)",
+    ("_plan", "_blame"): "plan.blame",
     ("_plan", "_text"): "plan.save and Plan.load",
     ("_text", "_capture"): "the initializers that stand for captured code register themselves before a file is read",
 }
