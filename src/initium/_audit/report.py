@@ -225,6 +225,12 @@ class Report:
 
         return text(self)
 
+    def _repr_html_(self) -> str:
+        """The figures, in a notebook."""
+        from .render.html import fragment
+
+        return fragment(self)
+
 
 def finite(x: float | None) -> float | None:
     """A number for a field: None for NaN."""
