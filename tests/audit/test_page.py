@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -214,15 +216,23 @@ def test_axes_hold_what_they_are_given() -> None:
     ]
 
 
-def test_a_model_of_400_layers_takes_under_3_megabytes_and_a_second() -> None:
-    big = initium.audit(lambda: stack(200), torch.randn(4, 32), select="U001,P0", rebuild=False)  # 400 linear layers, 200 norms
-    assert len(big.measured.layers) >= 600
-    rendered(big, "html")
+def test_a_model_of_400_layers_takes_under_3_megabytes_and_a_second(report: Report) -> None:
+    """200 blocks of two linear layers and a norm: the numbers of three blocks, again and again. CPU time: the machine may be busy."""
+    m = report.measured
+
+    def again(one: Any) -> list[Any]:
+        place, _, rest = one.name.partition(".")
+        return [replace(one, name=f"{block}.{rest}") for block in range(int(place), 200, 3)]
+
+    tensors = tuple(copy for one in m.tensors for copy in again(one))
+    layers = tuple(copy for one in m.layers for copy in again(one))
+    assert (len(tensors), len(layers)) == (200 * 7, 600)
+    big = Report("big", report.findings, measured=replace(m, tensors=tensors, layers=layers), model=stack(200))
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         page = rendered(big, "html")
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert len(page.encode()) < 3e6
     assert min(times) < 1.0
 

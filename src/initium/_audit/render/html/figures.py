@@ -73,13 +73,13 @@ def _bars(
     for x in values:
         counts[min(int((x - low) / width), bins - 1)] += 1
     heights = [count / (len(values) * width) for count in counts]
-    curve = [(low + width * (k + 0.5) / 2, 0.0) for k in range(2 * bins)]
-    curve = [(x, density(x)) for x, _ in curve] if density else []
-    top = max(max(heights), min(max((y for _, y in curve), default=0.0), 1.5 * max(heights))) or 1.0
-    x_axis, y = Axis(low, high, 0, _W), Axis(0, top, 66, 4)
-    steps = "".join(f"V{y.at(height):g}h{_W / bins:g}" for height in heights)
-    over = f'<path class="plan" d="{_line([(x_axis.at(a), y.at(b)) for a, b in curve])}"/>' if curve else ""
-    zero = f'<path class="zero" d="M{x_axis.at(0):g} 66v4"/>' if low < 0 < high else ""
+    curve = [density(low + width * (k + 0.5)) for k in range(bins)] if density else []
+    top = max(max(heights), min(max(curve, default=0.0), 1.5 * max(heights)))
+    step, lift = _W / bins, 62 / top  # 62 of the figure's units are for the highest bar
+    steps = "".join([f"V{66 - lift * height:.1f}h{step:.4g}" for height in heights])
+    line = "L".join([f"{step * (k + 0.5):.1f} {66 - lift * min(y, top):.1f}" for k, y in enumerate(curve)])
+    over = f'<path class="plan" d="M{line}"/>' if curve else ""
+    zero = f'<path class="zero" d="M{-low / width * step:.1f} 66v4"/>' if low < 0 < high else ""
     return (
         f'<svg class="bars" viewBox="0 0 {_W:g} {_H:g}" role="img" aria-label="{esc(label)}">'
         f'<path class="bar" d="M0 66{steps}V66Z"/>{over}<path class="base" d="M0 66H{_W:g}"/>{zero}'
@@ -130,4 +130,4 @@ def scale_map(tensors: Iterable[TensorNumbers], bad: Collection[str], *, both: b
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points) if points else ""
+    return "M" + "L".join([f"{x:g} {y:g}" for x, y in points]) if points else ""
