@@ -42,6 +42,8 @@ from torch import Tensor
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
+_INPUTS = ("example_input_array", "_example_input_array")  # Lightning's: an input, not state
+
 
 @check("B003", "tensor that is not registered", "warning", level="static", needs=("model",))
 def find(seen: Seen) -> Iterator[Hit]:
@@ -49,7 +51,13 @@ def find(seen: Seen) -> Iterator[Hit]:
     known = {id(one.slot.tensor) for one in seen.tensors.values() if one.slot is not None}
     for path, module in seen.modules():
         for name, value in module.__dict__.items():
-            if not isinstance(value, Tensor) or not value.is_floating_point() or value.numel() < 2 or id(value) in known:
+            if (
+                not isinstance(value, Tensor)
+                or not value.is_floating_point()
+                or value.numel() < 2
+                or id(value) in known
+                or name in _INPUTS
+            ):
                 continue
             full = f"{path}.{name}" if path else name
             memory = value.untyped_storage()._cdata if not value.is_meta else 0
