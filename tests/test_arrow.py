@@ -33,7 +33,14 @@ LAYERS = [
     *("backends", "_regions", "_execute", "_sharded"),  # numbers into memory: a backend knows no modules
     *("_init", "init"),  # one tensor that has no name
     *("_inventory", "_missing", "_structure", "_rules", "_recipe", "recipes"),  # which tensors of a network, and what they get
-    *("_plan", "_table", "_blame", "_text", "_planner"),  # the plan: data, how it looks, how it is kept, how it is decided
+    *(
+        "_entry",
+        "_plan",
+        "_table",
+        "_blame",
+        "_text",
+        "_planner",
+    ),  # the plan: data, how it looks, how it is kept, how it is decided
     *("_copied", "_apply", "_checkpoint", "_capture", "_declare", "_measure"),  # what is done with plans
     *("_models", "_audit", "integrations", "demo", "cli", "__main__"),
 ]

@@ -24,8 +24,8 @@ from torch.distributed.tensor import Placement, Replicate, Shard
 from torch.distributed.tensor.placement_types import _StridedShard
 
 import initium
+from initium._entry import Row
 from initium._execute import Batch
-from initium._plan import Row
 from initium._regions import Region
 from initium._sharded.placed import _region
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._capture.run import capture as capture
     from ._declare import declare as declare
     from ._declare import declaring as declaring
+    from ._entry import Entry as Entry
     from ._errors import InitiumError as InitiumError
     from ._fans import Layout as Layout
     from ._gains import gain as gain
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ._measure.fingerprint import fingerprint as fingerprint
     from ._measure.stats import Stats as Stats
     from ._measure.stats import stats as stats
-    from ._plan import Entry as Entry
     from ._plan import Plan as Plan
     from ._planner import plan as plan
     from ._recipe import Recipe as Recipe
@@ -87,7 +87,8 @@ _HOMES = {
     "_errors": ["InitiumError"],
     "_fans": ["Layout"],
     "_layouts.registry": ["module"],
-    "_plan": ["Entry", "Plan"],
+    "_entry": ["Entry"],
+    "_plan": ["Plan"],
     "_planner": ["plan"],
     "_recipe": ["Recipe", "named", "recipe"],
     "_rules": ["Rule"],

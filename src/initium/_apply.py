@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ._collector import uncollected
+from ._entry import Row, redecided
 from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._inventory import Inventory, Slot, inventory
 from ._laws import LAWS, Law
 from ._missing import Loaded, not_loaded
 from ._patterns import is_literal, matches
-from ._plan import Plan, Row, redecided
+from ._plan import Plan
 from ._planner import decide, seed_or_drawn
 from ._recipe import Recipe
 from ._recipe import recipe as recipe_of

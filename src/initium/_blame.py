@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ._entry import Row
 from ._errors import ArgumentError, nearest
 from ._patterns import is_literal, matches
-from ._plan import Plan, Row
+from ._plan import Plan
 from ._table import _gets, _lines, _shapes, terminal_width, wrapped
 
 

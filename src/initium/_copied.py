@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ._entry import Row
 from ._errors import PlanError, WriteError, listing
 from ._execute import Batch
 from ._inventory import Slot, inventory
-from ._plan import Plan, Row
+from ._plan import Plan
 
 
 def copied_values(plan: Plan, rows: list[Row], model: nn.Module | None) -> dict[str, Tensor]:

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ._collector import uncollected
+from ._entry import Decision, Row, as_row, kind_of
 from ._errors import ArgumentError, RuleError
 from ._grouping import grouped
 from ._inventory import Inventory, Slot, inventory
-from ._plan import Decision, Plan, Row, as_row, kind_of
+from ._plan import Plan
 from ._programs import Program, Renamed
 from ._recipe import Recipe, names_for, settled
 from ._recipe import recipe as recipe_of

@@ -11,9 +11,10 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from . import _laws as laws
+from ._entry import KINDS, OWN, Row
 from ._grouping import _range as index_range
 from ._grouping import grouped
-from ._plan import KINDS, OWN, Plan, Row
+from ._plan import Plan
 from ._programs import Blocks, Program
 from ._stream import STREAM_VERSION
 

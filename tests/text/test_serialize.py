@@ -15,8 +15,9 @@ from torch import nn
 import initium
 from initium import Normal, Orthogonal, Recipe, Rule, TruncNormal, Values
 from initium import _laws as laws
+from initium._entry import Decision, Row
 from initium._errors import ArgumentError, FileError
-from initium._plan import Decision, Plan, Row
+from initium._plan import Plan
 from initium._programs import Blocks, Given, Program, Renamed
 from initium._text.codec import initializer_form, initializer_of, program_form, program_of
 from initium._text.forms import number_form, number_of

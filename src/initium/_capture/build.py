@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from .._apply import apply
+from .._entry import Row, redecided
 from .._errors import ArgumentError, PlanError, listing
 from .._inventory import Inventory
-from .._plan import Plan, Row, redecided
+from .._plan import Plan
 from .._planner import _Planner as Planner
 from .._planner import seed_or_drawn
 from .._recipe import Recipe

@@ -12,8 +12,9 @@ from torch import Tensor
 from .. import _laws as laws
 from .._programs import Program
 from .blank import LARGE, blank
-from .mode import HANDLERS, Event, Handler, Recorder, covers
+from .mode import HANDLERS, Handler, Recorder
 from .operators import kind_of, on_meta, tensors_in
+from .records import Event, covers
 from .sites import look
 from .values import Done, Fill, Known, Nothing, Read, Result, State, View, reading
 

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from .. import _laws as laws
+from .._entry import OWN, Decision, Row
 from .._inventory import Inventory, Slot, inventory
-from .._plan import OWN, Decision, Plan, Row
+from .._plan import Plan
 from .._programs import Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, is_random
 from ..initializers import Constant, Initializer, Ones, Values, Zeros
 from .fold import Recorded, initializer_of
-from .mode import Record, Recorder, covers
+from .mode import Recorder
 from .programs import Held, Translator, homes_of
+from .records import Record, covers
 from .sites import Site
 from .values import Drawn, Fill, View, What
 

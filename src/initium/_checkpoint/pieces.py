@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from .._copied import copied_values
+from .._entry import Row
 from .._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
 from .._execute import Batch
 from .._files import memory_of
-from .._plan import Plan, Row
+from .._plan import Plan
 from .._programs import Blocks, Computed, Made, Program, Renamed
 from .._stream import STREAM_VERSION
 from .._text.forms import dtype_name

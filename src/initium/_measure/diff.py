@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from .._checkpoint.pieces import made_whole
+from .._entry import Row
 from .._errors import ArgumentError, ArgumentTypeError
-from .._plan import Plan, Row
+from .._plan import Plan
 from .._table import columns, law_text, number, shape_text, terminal_width, wrapped
 from .._tensors import why_not_drawable
 from .._text.forms import dtype_name, number_form

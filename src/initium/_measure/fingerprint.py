@@ -25,11 +25,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import _laws as laws
+from .._entry import Row
 from .._errors import ArgumentError, PlanError, WriteError, listing, nearest
 from .._execute import Batch
 from .._inventory import inventory
 from .._patterns import is_literal, matches
-from .._plan import Plan, Row
+from .._plan import Plan
 from .._programs import Program
 from .._regions import Region, law_jobs
 from .._sharded.placed import first_rank, is_counted, located, reshard

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._plan import Entry, Plan
+from .._entry import Entry
+from .._plan import Plan
 from .._table import columns, number, shape_text, terminal_width, wrapped
 from .._text.forms import dtype_name, number_form
 from .sources import Found, chunks, tensors_of

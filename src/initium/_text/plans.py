@@ -14,9 +14,10 @@ from typing import Any
 
 from torch import Tensor
 
+from .._entry import KINDS, Decision, Entry, Row
 from .._errors import ArgumentError, FileError, nearest
 from .._files import atomic_file, read_text
-from .._plan import KINDS, Decision, Entry, Plan, Row
+from .._plan import Plan
 from .._stream import STREAM_VERSION, checked_seed
 from .codec import initializer_form, initializer_of, program_form, program_of
 from .forms import Form, Lookup, Malformed, dtype_name, dtype_of, fields_of, number_form, said

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..._capture.mode import covers
 from ..._capture.operators import kind_of, tensors_in
+from ..._capture.records import covers
 from ..._capture.sites import Call, Site, look
 from . import law as laws
 from .canary import plant
