@@ -2,7 +2,7 @@
 
 Each model is audited as its constructor leaves it without a download: torchvision's and timm's as they are,
 transformers' from their default configurations made small in depth and vocabulary. ``run`` appends a line of JSON a model to
-``docs/_audit_models.jsonl`` and leaves out what stands there; ``table`` prints Markdown.
+``benchmarks/results/audit_models.jsonl`` and leaves out what stands there; ``table`` prints Markdown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE = ROOT / "docs" / "_audit_models.jsonl"
+FILE = ROOT / "benchmarks" / "results" / "audit_models.jsonl"
 MOST = 60_000_000  # parameters
 LIMIT = 30  # seconds a model
 SMALL = {"num_hidden_layers": 2, "n_layer": 2, "num_layers": 2, "encoder_layers": 2, "decoder_layers": 2, "vocab_size": 512}

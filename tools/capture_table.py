@@ -5,7 +5,7 @@
     python tools/capture_table.py table                  write the tables from the results
     python tools/capture_table.py sample                 a dozen of both kinds, for CI: exit 1 if one is not as it should be
 
-Results go to build/capture/*.jsonl as they come, so a run that was stopped goes on where it was; with GLOBs those models are done anew.
+Results go to benchmarks/results/capture/*.jsonl as they come, so a run that was stopped goes on where it was; with GLOBs those models are done anew.
 Each model has a process of its own, which is ended after MINUTES, or above MEMORY: one that grows too large takes nothing with it.
 """
 
@@ -35,7 +35,7 @@ from initium._models import with_torchvision
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "capture"))
-RESULTS = ROOT / "build" / "capture"
+RESULTS = ROOT / "benchmarks" / "results" / "capture"
 PAGE = ROOT / "docs" / "capture.md"
 MINUTES = 3
 MEMORY = 4 << 30  # bytes of one model's process
