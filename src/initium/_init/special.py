@@ -106,7 +106,7 @@ def siren_(tensor: Tensor, first: bool = False, omega_0: float = 30.0, generator
         DropinError (a ValueError and RuntimeError): fewer than 2 dimensions, or omega_0 ≤ 0.
 
     Example:
-        >>> float(init.siren_(torch.empty(64, 600)).abs().max()) <= 0.1 / 30
+        >>> float(init.siren_(torch.empty(64, 600)).abs().max()) <= 0.1 / 30 + 1e-8  # the bound is rounded to fp32
         True
 
     Source: Sitzmann et al. 2020 (2006.09661); ``initium.Siren``.
