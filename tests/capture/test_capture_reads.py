@@ -136,7 +136,7 @@ def test_data_dependent_initialisation_is_computed() -> None:
                 self.factor = float(self.l.weight.abs().max())
 
     built = initium.build(Scaled, seed=0)
-    assert built.factor == pytest.approx(float(built.l.weight.abs().max()), rel=1e-6)
+    assert built.factor == pytest.approx(float(built.l.weight.detach().abs().max()), rel=1e-6)
     other = nn.Linear(64, 32)
     initium.initialize(other, "torch", seed=0, prefix="l.")
     x = torch.linspace(-1, 1, 640).view(10, 64)
