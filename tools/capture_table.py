@@ -239,7 +239,8 @@ def in_a_process(do: Callable[..., dict[str, Any]], *args: str) -> dict[str, Any
             result = do(*args)
         except BaseException as error:
             lines = traceback.extract_tb(error.__traceback__)
-            result = {"error": f"{type(error).__name__}: {error}"[:400], "at": f"{lines[-1].filename}:{lines[-1].lineno}"}
+            at = f"{lines[-1].filename.rpartition('site-packages/')[2]}:{lines[-1].lineno}"
+            result = {"error": f"{type(error).__name__}: {error}"[:400], "at": at}
         with os.fdopen(writing, "w") as pipe:
             json.dump(result, pipe)
         os._exit(0)
