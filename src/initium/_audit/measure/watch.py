@@ -6,7 +6,6 @@ law they declare, and the storages it was computed from.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from pathlib import Path
@@ -20,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ..._capture.operators import kind_of, tensors_in
 from ..._capture.records import covers
 from ..._capture.sites import Call, Site, look
-from . import law as laws
 from .canary import plant
+from .follow import law_after, law_of_call, law_of_made, partly
 from .law import Law
 
 aten = torch.ops.aten
@@ -31,7 +30,6 @@ _EMPTY = {
     *(aten.new_empty.default, aten.new_empty_strided.default),
 }
 _SAID = ("mean", "std", "a", "b", "mode", "nonlinearity", "gain", "fan", "val", "scale", "distribution")
-_TRUNCATING = ("trunc_normal_",)
 
 
 class InitCall(NamedTuple):
@@ -204,9 +202,9 @@ class Watch(TorchDispatchMode):
         whole = covers(target)
         said = _init_call(call, target)
         others = [trace_of for one in inputs if one is not target and (trace_of := self.trace(one)) is not None]
-        law = _law_of_call(call, target) if said is not None else None
+        law = law_of_call(call, target) if said is not None else None
         if law is None:
-            law = _law_after(op, args, kwargs, trace.law, self._law_of(args[1]) if len(args) > 1 else None, random)
+            law = law_after(op, args, kwargs, trace.law, self._law_of(args[1]) if len(args) > 1 else None, random)
         if whole and op not in _SCALING:
             trace.parents = set()
         for other in others:
@@ -215,7 +213,7 @@ class Watch(TorchDispatchMode):
                 other.read = True
         is_random = random or any(other.random for other in others)
         trace.random = is_random or (trace.random and (not whole or op in _SCALING or op not in _PLAIN))
-        trace.law = law if whole else _partly(trace.law, law)
+        trace.law = law if whole else partly(trace.law, law)
         self._note(trace, op, site, said, law, is_random, whole, target)
 
     def _made(
@@ -238,7 +236,7 @@ class Watch(TorchDispatchMode):
                 trace.origin.add(source)
                 source.read = True
         trace.computed = bool(inputs)
-        law = _law_of_made(op, args, kwargs, self._law_of(args[0]) if args else None, random)
+        law = law_of_made(op, args, kwargs, self._law_of(args[0]) if args else None, random)
         trace.law, trace.random = law, random or any(source.random for source in sources)
         self._note(trace, op, site, None, law, trace.random, True, made)
 
@@ -326,97 +324,3 @@ def _init_call(call: Call | None, target: Tensor) -> InitCall | None:
 def _is_torch_module(call: Call) -> bool:
     caller = call.frame.f_back
     return caller is not None and caller.f_code.co_filename.startswith(_MODULES)
-
-
-def _law_of_call(call: Call | None, target: Tensor) -> Law | None:
-    """The law that an init function declares, where its operations do not."""
-    assert call is not None
-    said = call.said
-    if call.is_torch and call.name in _TRUNCATING:
-        return laws.truncated(float(said["mean"]), float(said["std"]), float(said["a"]), float(said["b"]))
-    if call.is_torch and call.name == "orthogonal_":
-        gain, shape = float(said.get("gain", 1.0)), said["tensor"].shape
-        return Law("orthogonal", 0.0, gain / math.sqrt(max(shape[0], shape.numel() // max(shape[0], 1))))
-    if call.is_torch and call.name in ("sparse_", "eye_", "dirac_"):
-        return laws.OTHER
-    return None
-
-
-def _law_after(
-    op: str, args: tuple[Any, ...], kwargs: dict[str, Any], before: Law | None, source: Law | None, random: bool
-) -> Law | None:
-    """The law of a tensor after an operation in place."""
-    second = args[1] if len(args) > 1 else None
-    if op == "normal_":
-        return laws.normal(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("std"), 1.0))
-    if op == "uniform_":
-        return laws.uniform(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("to"), 1.0))
-    if op == "zero_":
-        return laws.constant(0.0)
-    if op == "fill_":
-        value = _number(second, math.nan)
-        return laws.constant(value) if math.isfinite(value) else None
-    if op == "copy_":
-        return source
-    if random:
-        return laws.OTHER
-    return _arithmetic(op.rstrip("_"), before, second, kwargs)
-
-
-def _law_of_made(op: str, args: tuple[Any, ...], kwargs: dict[str, Any], first: Law | None, random: bool) -> Law | None:
-    """The law of a new tensor."""
-    if op in ("randn", "randn_like"):
-        return laws.normal(0.0, 1.0)
-    if op in ("rand", "rand_like"):
-        return laws.uniform(0.0, 1.0)
-    if op in ("zeros", "zeros_like", "new_zeros"):
-        return laws.constant(0.0)
-    if op in ("ones", "ones_like", "new_ones"):
-        return laws.constant(1.0)
-    if op in ("full", "full_like", "new_full"):
-        value = _number(args[-1] if op != "full" or len(args) < 2 else args[1], math.nan)
-        return laws.constant(value) if math.isfinite(value) else None
-    if op in ("clone", "_to_copy"):
-        return first
-    if random:
-        return laws.OTHER
-    return _arithmetic(op, first, args[1] if len(args) > 1 else None, kwargs)
-
-
-def _arithmetic(op: str, law: Law | None, other: Any, kwargs: dict[str, Any]) -> Law | None:
-    if law is None:
-        return None
-    if op == "erfinv":
-        return laws.of_erfinv(law)
-    if op == "neg":
-        return law.affine(-1.0, 0.0)
-    if op.startswith("clamp"):  # cutting at the bounds that it has already is what timm's truncated normal does
-        return law if law.kind in ("truncated", "uniform") else None
-    value = _number(other, math.nan)
-    alpha = _number(kwargs.get("alpha"), 1.0)
-    if not math.isfinite(value):
-        return None
-    if op == "mul":
-        return law.affine(value, 0.0)
-    if op == "div" and value:
-        return law.affine(1.0 / value, 0.0)
-    if op == "add":
-        return law.affine(1.0, value * alpha)
-    if op == "sub":
-        return law.affine(1.0, -value * alpha)
-    return None
-
-
-def _partly(before: Law | None, now: Law | None) -> Law | None:
-    """The law of a storage of which a part was written: known only where both parts agree."""
-    return before if before is not None and before == now else None
-
-
-def _number(value: Any, otherwise: float) -> float:
-    if isinstance(value, bool) or value is None:
-        return otherwise
-    if isinstance(value, (int, float)):
-        return float(value)
-    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta and not value.is_complex():
-        return float(value.detach())
-    return math.nan

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ...._execute import one_thread
 from ...._grouping import grouped
 from ...report import Report, TensorNumbers
 
@@ -51,20 +51,9 @@ def spectra(report: Report, first: Collection[str] = ()) -> list[Spectrum]:
     wanted += [by_name[group.names[-1]] for group in alike]
     wanted += range(0, len(able), step)
     places = sorted(list(dict.fromkeys(wanted))[:MOST])
-    with _one_thread():
+    with one_thread():  # matrices this small are slower on several
         found = [_spectrum(able[place], held[able[place].name]) for place in places]
     return [one for one in found if one is not None]
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Matrices this small are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _is_matrix(one: TensorNumbers) -> bool:
