@@ -64,15 +64,17 @@ INITIUM_INLINE void philox(const Stream &stream, uint32_t low, Wide high, Bits *
 
 // ---- words -> values, TOGETHER vectors at a time: a polynomial is one long chain, and several hide each other's latency
 
-template <bool upper>
+// `part`: the coefficients are looked up among all octaves (1), their upper half (2) or their upper quarter (4).
+template <int part>
 INITIUM_INLINE void horner(const float (*table)[32], const Bits (&octave)[TOGETHER], const Float (&x)[TOGETHER],
                            Float (&y)[TOGETHER]) {
-  for (int i = 0; i < TOGETHER; ++i) y[i] = lookup<upper>(table[NORMAL_DEGREE], octave[i]);
+  for (int i = 0; i < TOGETHER; ++i) y[i] = lookup<part>(table[NORMAL_DEGREE], octave[i]);
   for (int degree = NORMAL_DEGREE - 1; degree >= 0; --degree)
-    for (int i = 0; i < TOGETHER; ++i) y[i] = add(multiply(y[i], x[i]), lookup<upper>(table[degree], octave[i]));
+    for (int i = 0; i < TOGETHER; ++i) y[i] = add(multiply(y[i], x[i]), lookup<part>(table[degree], octave[i]));
 }
 
 // The octave polynomial at 31-bit magnitudes: one rounding to fp32 gives the octave (exponent) and x in [-1, 1) (mantissa).
+// Half of all magnitudes are of the highest octave, a quarter of the next: few vectors need more than a part of the table.
 INITIUM_INLINE void polynomial(const float (*table)[32], const Bits (&magnitude)[TOGETHER], Float (&y)[TOGETHER]) {
   Bits octave[TOGETHER];
   Float x[TOGETHER];
@@ -81,10 +83,13 @@ INITIUM_INLINE void polynomial(const float (*table)[32], const Bits (&magnitude)
     octave[i] = subtract(shift_right<23>(rounded), bits(127));
     x[i] = subtract(as_float(bit_or(bit_and(rounded, bits(0x7FFFFF)), bits(0x40000000))), number(3.0f));
   }
-  Bits common = octave[0];  // has bit 4 where all have it
-  for (int i = 1; i < TOGETHER; ++i) common = bit_and(common, octave[i]);
-  if (SPLIT_TABLE && all_upper(common)) return horner<true>(table, octave, x, y);
-  return horner<false>(table, octave, x, y);
+  if (LOOKUP_PARTS > 1) {
+    Bits common = octave[0];  // has bits 3 and 4 where all have them
+    for (int i = 1; i < TOGETHER; ++i) common = bit_and(common, octave[i]);
+    if (LOOKUP_PARTS > 2 && all_have<4>(common) && all_have<3>(common)) return horner<4>(table, octave, x, y);
+    if (all_have<4>(common)) return horner<2>(table, octave, x, y);
+  }
+  return horner<1>(table, octave, x, y);
 }
 
 // A positive number with the top bit of `sign` for its sign.

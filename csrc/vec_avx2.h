@@ -14,7 +14,7 @@ namespace initium {
 namespace {
 
 constexpr int LANES = 8;
-constexpr bool SPLIT_TABLE = true;  // 4 permutes and 3 blends for 32 octaves, 2 and 1 for the upper 16
+constexpr int LOOKUP_PARTS = 4;  // 4 permutes and 3 blends for 32 octaves, 2 and 1 for the upper 16, 1 for the upper 8
 
 using Bits = __m256i;
 using Float = __m256;
@@ -71,18 +71,26 @@ INITIUM_INLINE Bits where_nan(Float a, Bits then, Bits otherwise) {
   return as_bits(_mm256_blendv_ps(as_float(otherwise), as_float(then), _mm256_cmp_ps(a, a, _CMP_UNORD_Q)));
 }
 
-// Bits 3 and 4 of the octave, brought to the top, choose among the four eighths of a row.
-INITIUM_INLINE Float bit_on_top(Bits octave, int bit) { return as_float(_mm256_slli_epi32(octave, 31 - bit)); }
-INITIUM_INLINE bool all_upper(Bits octave) { return _mm256_movemask_ps(bit_on_top(octave, 4)) == 0xFF; }
-INITIUM_INLINE Float half_row(const float *row, Bits octave) {
-  const Float first = _mm256_permutevar8x32_ps(_mm256_loadu_ps(row), octave);
-  const Float second = _mm256_permutevar8x32_ps(_mm256_loadu_ps(row + 8), octave);
-  return _mm256_blendv_ps(first, second, bit_on_top(octave, 3));
+// Bits 3 and 4 of the octave, brought to the top, choose among the four quarters of a row.
+template <int bit>
+INITIUM_INLINE Float bit_on_top(Bits octave) {
+  return as_float(_mm256_slli_epi32(octave, 31 - bit));
 }
-template <bool upper>
+template <int bit>
+INITIUM_INLINE bool all_have(Bits octave) {
+  return _mm256_movemask_ps(bit_on_top<bit>(octave)) == 0xFF;
+}
+INITIUM_INLINE Float quarter_row(const float *row, Bits octave) {
+  return _mm256_permutevar8x32_ps(_mm256_loadu_ps(row), octave);
+}
+INITIUM_INLINE Float half_row(const float *row, Bits octave) {
+  return _mm256_blendv_ps(quarter_row(row, octave), quarter_row(row + 8, octave), bit_on_top<3>(octave));
+}
+template <int part>
 INITIUM_INLINE Float lookup(const float *row, Bits octave) {
-  if (upper) return half_row(row + 16, octave);
-  return _mm256_blendv_ps(half_row(row, octave), half_row(row + 16, octave), bit_on_top(octave, 4));
+  if (part == 4) return quarter_row(row + 24, octave);
+  if (part == 2) return half_row(row + 16, octave);
+  return _mm256_blendv_ps(half_row(row, octave), half_row(row + 16, octave), bit_on_top<4>(octave));
 }
 
 INITIUM_INLINE void store(uint32_t *out, Bits a) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(out), a); }

@@ -14,7 +14,7 @@ namespace initium {
 namespace {
 
 constexpr int LANES = 16;
-constexpr bool SPLIT_TABLE = false;  // one permute reads all 32 octaves
+constexpr int LOOKUP_PARTS = 1;  // one permute reads all 32 octaves
 
 using Bits = __m512i;
 using Float = __m512;
@@ -72,8 +72,11 @@ INITIUM_INLINE Bits where_nan(Float a, Bits then, Bits otherwise) {
   return _mm512_mask_mov_epi32(otherwise, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), then);
 }
 
-INITIUM_INLINE bool all_upper(Bits) { return false; }
-template <bool upper>
+template <int bit>
+INITIUM_INLINE bool all_have(Bits) {
+  return false;
+}
+template <int part>
 INITIUM_INLINE Float lookup(const float *row, Bits octave) {
   return _mm512_permutex2var_ps(_mm512_loadu_ps(row), octave, _mm512_loadu_ps(row + 16));
 }

@@ -17,7 +17,7 @@ namespace initium {
 namespace {
 
 constexpr int LANES = 1;             // divides 16
-constexpr bool SPLIT_TABLE = false;  // whether looking octaves up in the upper half of the table alone is cheaper
+constexpr int LOOKUP_PARTS = 1;  // looking octaves up in the upper half (2) or also quarter (4) of the table alone is cheaper
 
 using Bits = uint32_t;  // LANES unsigned integers
 using Float = float;    // LANES fp32
@@ -76,9 +76,14 @@ INITIUM_INLINE Float at_least(Float a, Float low) { return a < low ? low : a; } 
 INITIUM_INLINE Float at_most(Float a, Float high) { return a > high ? high : a; }
 INITIUM_INLINE Bits where_nan(Float a, Bits then, Bits otherwise) { return a != a ? then : otherwise; }
 
-INITIUM_INLINE bool all_upper(Bits) { return false; }  // whether every octave is 16 or more; may say no
-template <bool upper>
-INITIUM_INLINE Float lookup(const float *row, Bits octave) { return row[octave]; }  // upper: all_upper said yes
+template <int bit>
+INITIUM_INLINE bool all_have(Bits) {  // whether that bit is set in every lane; may say no where LOOKUP_PARTS is 1
+  return false;
+}
+template <int part>
+INITIUM_INLINE Float lookup(const float *row, Bits octave) {  // octaves are all in the upper half (part 2), in the upper quarter (4)
+  return row[octave];
+}
 
 INITIUM_INLINE void store(uint32_t *out, Bits a) { *out = a; }
 INITIUM_INLINE void store(float *out, Float a) { *out = a; }
