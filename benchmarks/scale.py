@@ -3,7 +3,8 @@
     python benchmarks/scale.py [--gigabytes 10] [--folder DIR] [--quick]
 
 - A checkpoint of that size against ``dd if=/dev/zero conv=fdatasync`` of the same size on the same disk, and the memory it takes beyond
-  that of a process that has imported torch and written next to nothing.
+  that of a process that has imported torch and written next to nothing. A rented disk has its bursts and its caches: who comes first
+  changes from round to round, and before each the disk rests.
 - A shard along the last dimension, 256 wide and more, against a shard of as many elements along the first.
 - ``plan.values`` at element 0 and at element 10¹¹ of a tensor that only a meta device holds.
 """
@@ -11,6 +12,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -43,11 +45,12 @@ print(time.perf_counter() - before, resource.getrusage(resource.RUSAGE_SELF).ru_
 
 
 def medians(rounds: int, *calls: Callable[[], float]) -> list[float]:
-    """The median of what each call gives, in turn."""
+    """The median of what each call gives, in turn; each round begins with another one."""
     found: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, results in zip(calls, found, strict=True):
-            results.append(call())
+    for turn in range(rounds):
+        for i in range(len(calls)):
+            which = (turn + i) % len(calls)
+            found[which].append(calls[which]())
     return [statistics.median(results) for results in found]
 
 
@@ -60,7 +63,12 @@ def timed(call: Callable[[], object]) -> float:
 def checkpoint(gigabytes: float, folder: Path, rounds: int) -> None:
     peaks: dict[str, float] = {}
 
+    def rest() -> None:
+        os.sync()
+        time.sleep(5)
+
     def ours(dtype: str, nbytes: float) -> float:
+        rest()
         target = folder / "checkpoint"
         rows = max(1, int(nbytes / 8 / 8192 / {"float32": 4, "bfloat16": 2}[dtype]))
         run = subprocess.run(
@@ -72,6 +80,7 @@ def checkpoint(gigabytes: float, folder: Path, rounds: int) -> None:
         return seconds
 
     def disk() -> float:
+        rest()
         target = folder / "zeros"
         command = ["dd", "if=/dev/zero", f"of={target}", "bs=16M", f"count={int(gigabytes * 1e9 / 2**24)}", "conv=fdatasync"]
         seconds = timed(lambda: subprocess.run(command, capture_output=True, check=True))
