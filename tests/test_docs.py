@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -43,16 +44,70 @@ def test_the_api_page_is_fresh_and_has_every_public_name() -> None:
         assert f"### {name}\n" in text
 
 
-def test_the_pages_of_the_recipes_are_fresh_and_each_recipe_is_on_one() -> None:
-    pages = docs.families()
-    for path, text in pages.items():
+def test_the_pages_of_the_recipes_and_their_pictures_are_fresh_and_each_recipe_is_on_one() -> None:
+    for path, text in docs.generated().items():
         assert path.read_text("utf-8") == text, f"{path.name} is stale: run python tools/docs.py"
+    pages = docs.families()
     for name in initium._recipe.named_recipes():
         page = next(text for text in pages.values() if f"\n## {name}\n" in text)
         section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
-        for word in ("*Use when*", "*Not when*", "*Source*", "```python", "last that matches wins"):
+        for word in (
+            "*Use when*",
+            "*Not when*",
+            "*Source*",
+            "```python",
+            "last that matches wins",
+            f"figures/recipes/{name}.svg",
+        ):
             assert word in section, f"{name}: {word}"
     assert set(docs.FAMILIES.glob("*.md")) == set(pages)
+
+
+def test_each_initializer_has_a_page_that_says_when_and_when_not_and_shows_it() -> None:
+    pages = docs.initializer_pages()
+    for name, cls in docs._initializers():
+        page = next(text for text in pages.values() if f"\n## {cls.__name__}\n" in text)
+        section = page.split(f"\n## {cls.__name__}\n")[1].split("\n## ")[0]
+        for word in ("*Use when*", "*Not when*", ">>> ", f"`{name}`"):
+            assert word in section, f"{name}: {word}"
+        assert (f"figures/initializers/{name}.svg" in section) == (name not in ("keep", "reset"))
+
+
+def test_pictures_are_small_legible_on_black_and_on_white_and_their_own_alone() -> None:
+    texts = {path: figure.text for path, figure in docs.figures().items()}
+    assert sum(map(len, texts.values())) < 500_000
+    for path, text in texts.items():
+        assert len(text.encode()) < 16_000, path.name
+        root = ElementTree.fromstring(text)
+        assert root.find("{http://www.w3.org/2000/svg}title").text, "a screen reader has something to say"  # type: ignore[union-attr]
+        assert not re.search(r"\bnan\b|\binf\b|href|<script|<style", text), path.name
+        for colour in set(re.findall(r"#[0-9a-f]{6}", text)):
+            assert 3 < _contrast(colour, "#ffffff") < 21
+            assert _contrast(colour, "#0d1117") > 3, "and on the black of dark themes"
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG's ratio of relative luminances."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_curve_that_vanishes_ends_and_labels_do_not_lie_over_each_other() -> None:
+    import svg
+
+    text = svg.curves([svg.Curve("a", [1.0, 1e-30, 1e-40], True), svg.Curve("b", [1.0, 1.0, 1.0])], "t", "layer", "rms")
+    paths = re.findall(r'<path d="(M[^"]*)" fill="none"', text)
+    assert sorted(path.count("L") for path in paths) == [0, 2], "what is below 10⁻¹⁵ of the largest is not drawn"
+    heights = [float(y) for y in re.findall(r'y="([\d.]+)" fill="#', text)]
+    assert abs(heights[0] - heights[1]) >= 13
+    linear = svg.curves([svg.Curve("a", [0.0, 1.0], True)], "t", "layer", "rms")
+    assert ">0.5<" in linear, "values that stay within a decade, or reach 0, have a linear axis"
 
 
 def test_the_table_of_which_recipe_speaks_of_recipes_that_exist() -> None:

@@ -7,7 +7,8 @@
     <!-- file: examples/1_tensor.py -->               the file
     <!-- table: recipes -->                           a table of the program's own (the functions ``table_…`` below)
 
-each up to the next ``<!-- end -->``. It is also mkdocs' hook: the build fails where a public name is undocumented.
+each up to the next ``<!-- end -->``. It also makes the pages of recipes and initializers, with their pictures (``figures_*.py``), and is
+mkdocs' hook: the build fails where a public name is undocumented.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 API = ROOT / "docs" / "api.md"
 FAMILIES = ROOT / "docs" / "recipes"
+INITIALIZERS = ROOT / "docs" / "initializers"
+FIGURES = ROOT / "docs" / "figures"
 BLOCK = re.compile(r"(<!-- (output|varies|file|table): (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SECTION = re.compile(r"^(Use when|Not when|Args|Returns|Raises|Example|Source|References|Differs from torch):\s*(.*)$")
 WIDTH = 120
@@ -90,7 +95,8 @@ def table_initializers() -> str:
             continue
         fields = [field for field in dataclasses.fields(cls) if not field.name.endswith("_axes")]  # type: ignore[arg-type]
         shown = ", ".join(f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}" for f in fields)
-        rows.append((f"`{cls.__name__}({shown})`", f"`{name}`", _first(cls.__doc__)))
+        page = f"initializers/{cls.__module__.rpartition('.')[2].replace('_', '-')}.md#{cls.__name__.lower()}"
+        rows.append((f"[`{cls.__name__}({shown})`]({page})", f"`{name}`", _first(cls.__doc__)))
     return markdown(("initializer", "in a text recipe", "what a tensor gets"), rows)
 
 
@@ -248,7 +254,8 @@ def as_markdown(doc: str) -> str:
         if found:
             _close(out, inside)
             inside = found.group(1)
-            out += ["", "```python"] if inside == "Example" else ["", f"*{inside}*: {found.group(2)}".rstrip(), ""]
+            said = found.group(2)  # a sentence goes on below it, a list stands apart
+            out += ["", "```python"] if inside == "Example" else ["", f"*{inside}*: {said}".rstrip(), *([] if said else [""])]
         elif inside == "Example" and (line.startswith("    ") or not line.strip()):
             out.append(line[4:])
         elif inside in ("Args", "Raises") and re.match(r"    [\w, *]+: ", line):
@@ -297,28 +304,89 @@ def families() -> dict[Path, str]:
             call = f'initium.recipe("{name}"{", " + knobs if knobs else ""})'
             parts.append(f"## {name}\n\n```python\n{call}\n```{also}")
             parts.append(as_markdown(inspect.getdoc(entry.factory) or ""))
+            parts.append(_picture("recipes", name))
             parts.append("The rules, of which the last that matches wins:")
             parts.append("\n".join(f"- `{rule}`{', optional' if rule.optional else ''}" for rule in entry.factory().rules))
         made[FAMILIES / f"{family.replace('_', '-')}.md"] = "\n\n".join(parts) + "\n"
     return made
 
 
+def initializer_pages() -> dict[Path, str]:
+    """The pages of the initializers, one for each file of ``src/initium/initializers``."""
+    made: dict[Path, str] = {}
+    for name, cls in _initializers():
+        path = INITIALIZERS / f"{cls.__module__.rpartition('.')[2].replace('_', '-')}.md"
+        title = f"# {path.stem.replace('-', ' ')}\n\nMade by `tools/docs.py` from the docstrings.\n"
+        text = f"{made.get(path, title)}\n## {cls.__name__}\n\n```python\n{cls.__name__}{_signature(cls)}\n```\n\n"
+        said = f"In a text recipe it is called `{name}`."
+        picture = _picture("initializers", name)
+        made[path] = text + "\n\n".join(filter(None, (said, as_markdown(inspect.getdoc(cls) or ""), picture))) + "\n"
+    return made
+
+
+def _initializers() -> list[tuple[str, type]]:
+    """Those of the package itself, the first of each file first."""
+    from initium.initializers import Initializer
+
+    ours = [(name, cls) for name, cls in Initializer._registry.items() if cls.__module__.startswith("initium.initializers.")]
+    return sorted(ours, key=lambda one: (one[1].__module__, inspect.getsourcelines(one[1])[1]))
+
+
+def _picture(kind: str, name: str) -> str:
+    figure = figures().get(FIGURES / kind / f"{name}.svg")
+    return "" if figure is None else f"![{figure.caption}](../figures/{kind}/{name}.svg)\n\n*{figure.caption}*"
+
+
+@functools.cache
+def figures() -> dict[Path, Any]:
+    """The picture of every recipe and initializer, from weights drawn now: SVG text and caption by file."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import figures_initializers
+    import figures_recipes
+    import torch
+
+    from initium._recipe import named_recipes
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small tensors, and sums in one order
+    try:
+        made = {FIGURES / "recipes" / f"{name}.svg": figures_recipes.figure(name) for name in named_recipes()}
+        drawn = {FIGURES / "initializers" / f"{name}.svg": figures_initializers.figure(name) for name, _ in _initializers()}
+    finally:
+        torch.set_num_threads(threads)
+    return {**made, **{path: figure for path, figure in drawn.items() if figure is not None}}
+
+
+def generated() -> dict[Path, str]:
+    """Every file under ``docs`` that is made whole: the API, pages of recipes and initializers, pictures."""
+    pictures = {path: figure.text for path, figure in figures().items()}
+    return {API: api(), **families(), **initializer_pages(), **pictures}
+
+
+def _strays(made: Iterable[Path]) -> set[Path]:
+    """Files in the folders of made files that nothing makes any more."""
+    lying = [*FAMILIES.glob("*.md"), *INITIALIZERS.glob("*.md"), *FIGURES.glob("*/*.svg")]
+    return set(lying).difference(made)
+
+
 def on_config(config: dict) -> dict:  # type: ignore[type-arg]
-    """mkdocs: the pages of the families stand in the navigation by themselves."""
-    pages = [{path.stem.replace("-", " "): f"recipes/{path.name}"} for path in families()]
-    at = next(i for i, entry in enumerate(config["nav"]) if "Recipes and rules" in entry)
-    config["nav"].insert(at + 1, {"Recipes by family": pages})
+    """mkdocs: the pages of recipes and initializers stand in the navigation by themselves."""
+    for above, title, folder in (
+        ("Recipes and rules", "Recipes by family", FAMILIES),
+        ("Initializers", "One by one", INITIALIZERS),
+    ):
+        made = [{path.stem.replace("-", " "): f"{folder.name}/{path.name}"} for path in sorted(folder.glob("*.md"))]
+        at = next(i for i, entry in enumerate(config["nav"]) if above in entry)
+        config["nav"].insert(at + 1, {title: made})
     return config
 
 
 def stale() -> list[str]:
     """The pages that are not what the program says."""
     old = [str(path.relative_to(ROOT)) for path in pages() if refreshed(text := path.read_text("utf-8")) != text]
-    if not API.exists() or API.read_text("utf-8") != api():
-        old.append(str(API.relative_to(ROOT)))
-    texts = families()
-    old += [str(path.relative_to(ROOT)) for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
-    return old + [str(path.relative_to(ROOT)) for path in FAMILIES.glob("*.md") if path not in texts]
+    made = generated()
+    old += [str(path.relative_to(ROOT)) for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
+    return old + [str(path.relative_to(ROOT)) for path in sorted(_strays(made))]
 
 
 def on_pre_build(config: object) -> None:
@@ -336,14 +404,12 @@ def main() -> None:
     if "--check" in sys.argv:
         old = stale()
         raise SystemExit(f"stale: {', '.join(old)}; run: python tools/docs.py" if old else 0)
-    API.write_text(api(), "utf-8")
-    FAMILIES.mkdir(exist_ok=True)
-    texts = families()
-    for path, text in texts.items():
+    made = generated()
+    for path, text in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    for path in FAMILIES.glob("*.md"):
-        if path not in texts:
-            path.unlink()
+    for path in _strays(made):
+        path.unlink()
     for path in pages():
         path.write_text(refreshed(path.read_text("utf-8"), varying="--all" in sys.argv), "utf-8")
 

@@ -22,6 +22,9 @@ class Bilinear(Initializer):
     2s − s mod 2 and padding ⌊s / 2⌋ (⌈(s − 1) / 2⌉) this is s-fold (bi)linear upsampling, exact away from the border. In one dimension
     it is linear, in three trilinear.
 
+    Use when: a transposed convolution is to start as smooth upsampling, as in FCN and other segmentation heads.
+    Not when: channels are to mix, or the layer is no upsampling: all of its off-diagonal is 0.
+
     Raises:
         ArgumentError: not 3, 4 or 5 dimensions, or different numbers of channels in and out (of a group).
 

@@ -25,6 +25,9 @@ class Chrono(Initializer):
     A unit with forget bias log u keeps half of what it holds for about u steps. torch's GRU has h' = (1 − z) n + z h, so its z is
     the gate that keeps, and the sign is the forget gate's.
 
+    Use when: you know about how long the longest dependency is; usually through ``recipe("chrono", t_max=…)``.
+    Not when: short dependencies matter most, or the network is no LSTM or GRU.
+
     Args:
         t_max: the longest dependency, in steps, > 2.
 

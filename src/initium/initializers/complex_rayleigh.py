@@ -19,6 +19,9 @@ class ComplexRayleigh(Initializer):
 
     σ = 1 / √(fan_in + fan_out) (Glorot) or 1 / √fan_in (He), for complex tensors.
 
+    Use when: weights are complex, or are held as two real tensors (part=True).
+    Not when: the layer is real: ``KaimingNormal`` or ``XavierNormal``.
+
     Args:
         criterion: ``"glorot"`` or ``"he"``.
         part: the tensor is real and holds the real or the imaginary parts of the weight: N(0, σ²).

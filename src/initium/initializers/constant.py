@@ -16,6 +16,9 @@ from ._base import Initializer, Number, as_number
 class Constant(Initializer):
     """Every element is ``value``, written in the tensor's own dtype (no fp32 on the way).
 
+    Use when: biases, gains and scales, which need no randomness.
+    Not when: the tensor is a weight of several units: equal units get equal gradients and stay equal.
+
     Args:
         value: a number, or an expression as text.
 
@@ -47,6 +50,9 @@ class Constant(Initializer):
 class Zeros(Constant):
     """Every element 0.
 
+    Use when: biases; ends of residual branches, so that a block starts as the identity; heads.
+    Not when: both of two weights in a row would be 0: then neither gets a gradient.
+
     Example:
         >>> Zeros()(2)
         tensor([0., 0.])
@@ -58,6 +64,9 @@ class Zeros(Constant):
 @dataclass(frozen=True)
 class Ones(Constant):
     """Every element 1.
+
+    Use when: scales of norms and gates that are open at the start.
+    Not when: the norm stores its scale less 1, as Gemma's: ``Reset`` knows.
 
     Example:
         >>> Ones()(2)

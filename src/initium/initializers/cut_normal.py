@@ -19,6 +19,9 @@ class CutNormal(Initializer):
     Exact by quantile: one word an element, no rejection, far and narrow intervals included. ``TruncNormal`` is the one whose
     cut is in units of σ and whose std is the one asked for.
 
+    Use when: a source says ``trunc_normal_(std, a=…, b=…)`` and the same law is wanted.
+    Not when: the std is to be the one you say: ``TruncNormal``.
+
     Args:
         std: standard deviation before the cut, ≥ 0; 0 gives the mean, moved to the nearest cut if it lies outside.
         mean: any finite number; it may lie outside [a, b].
@@ -31,6 +34,8 @@ class CutNormal(Initializer):
         >>> w = CutNormal(std=1.0, a=8.0, b=9.0)(1000)
         >>> bool((w >= 8).all() and (w <= 9).all())
         True
+
+    Source: ``torch.nn.init.trunc_normal_``, whose std, a and b mean the same.
     """
 
     name = "cut_normal"

@@ -27,6 +27,9 @@ class DeltaOrthogonal(Initializer):
     the size), at any depth: networks of tanh train at 10,000 layers. ``Orthogonal`` on the same weight does not do that: it makes
     the rows of the flattened matrix orthonormal, and the map is no isometry.
 
+    Use when: a plain convolutional network without norms is to be hundreds of layers deep.
+    Not when: a layer has fewer outputs than inputs, or the stride is not 1: no such isometry exists.
+
     Args:
         gain: factor on the norm; σ_w of ``recipe("edge-of-chaos")`` for tanh.
 

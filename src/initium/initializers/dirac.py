@@ -18,6 +18,9 @@ from ._base import Initializer
 class Dirac(Initializer):
     """w[o, o, centre] = 1, everything else 0: as many channels as fit are passed through unchanged.
 
+    Use when: a convolution is to start as the identity, in networks without shortcuts or in layers put into a trained one.
+    Not when: every layer of a network would be one and nothing else breaks the symmetry.
+
     Args:
         groups: each of ``groups`` parts of the outputs passes the inputs again; 0 takes the module's own groups.
 

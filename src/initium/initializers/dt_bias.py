@@ -19,6 +19,9 @@ from ._base import Initializer
 class DtBias(Initializer):
     """softplus⁻¹(Δ) with log Δ ~ U(log low, log high) and Δ ≥ floor: so that softplus(bias) = Δ, Mamba's step size.
 
+    Use when: the bias is that of step sizes behind a softplus: Mamba's and S4's.
+    Not when: the step is e^b, as in S4D: ``Uniform`` between the logarithms.
+
     Args:
         low, high: the range of Δ, 0 < low < high.
         floor: Δ below it is set to it.

@@ -19,6 +19,9 @@ from ._base import Initializer, Number, as_number
 class Eye(Initializer):
     """w[i, i] = gain, everything else 0, for a matrix of any two sizes.
 
+    Use when: a recurrent matrix of ReLU is to remember, or a linear layer to start as the identity.
+    Not when: the units are tanh or sigmoid in long recurrences: ``Orthogonal``, with gates.
+
     Args:
         gain: the value on the diagonal.
 

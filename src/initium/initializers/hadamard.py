@@ -25,6 +25,9 @@ class Hadamard(Initializer):
     training; H mixes them and keeps norms (exactly where ``out`` is a power of two). A convolution has this matrix in its centre
     tap and 0 elsewhere.
 
+    Use when: runs are to begin alike without any generator, in networks with shortcuts: ``recipe("zero")``.
+    Not when: layers neither widen nor have shortcuts around them: equal units would stay equal.
+
     Raises:
         ArgumentError: fewer than 2 dimensions.
 

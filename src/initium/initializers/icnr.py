@@ -21,6 +21,9 @@ class ICNR(Initializer):
     With a sub-kernel V of out / r² channels: w[c · r² + j] = V[c] for j = 0 … r² − 1, interleaved, as the shuffle reads them
     (V repeated whole, one after the other, is not the same thing). V's fans are its own: out / r² outputs.
 
+    Use when: a convolution stands before ``nn.PixelShuffle``: super-resolution, decoders.
+    Not when: the upsampling is a transposed convolution: ``Bilinear``.
+
     Args:
         upscale_factor: r ≥ 1, of the shuffle. A kernel with d spatial axes has rᵈ copies, a bias r².
         initializer: what V gets: an initializer, a number, or a name. Give the bias ICNR too, or 0: the upsampling is exact

@@ -18,6 +18,9 @@ from ._base import Initializer
 class LogRange(Initializer):
     """log 1, log 2, …, log N along the last axis: Mamba's ``A_log``, so that A = −e^A_log is S4D-Real's −1, −2, …, −N.
 
+    Use when: ``A_log`` of Mamba or S4D-Real.
+    Not when: Mamba-2 as its authors have it: ``LogUniform``.
+
     Raises:
         ArgumentError: a tensor without dimensions.
 

@@ -19,6 +19,9 @@ from ._base import Initializer
 class LogUniform(Initializer):
     """log u with u ~ U(a, b): Mamba-2's ``A_log``, one decay a head.
 
+    Use when: ``A_log`` of Mamba-2.
+    Not when: Mamba-1: ``LogRange``.
+
     Args:
         a, b: 0 < a < b.
 

@@ -28,6 +28,9 @@ class Mimetic(Initializer):
     With A = U S Vᵀ for a head of h channels, W_q is the first h rows of (U √S)ᵀ and W_k those of (V √S)ᵀ: the best factors of rank h. W_v is
     (U √S)ᵀ and W_o is V √S, over all heads together. Query and key, and value and output, draw the same Z, from the stream of their attention.
 
+    Use when: small vision transformers learn from little data; through ``recipe("mimetic")``.
+    Not when: keys are shared between queries, or the width of the attention is not the stream's.
+
     Args:
         part: ``"query"``, ``"key"``, ``"value"`` or ``"output"``; a tensor in which q, k and v are packed gets all three.
         heads: how many; as an expression, ``"heads"`` is what the module above counts.

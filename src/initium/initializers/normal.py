@@ -17,6 +17,9 @@ class Normal(Initializer):
 
     w = z · std + mean, z standard normal by its quantile (max abs error 7.4e-7, |z| ≤ 6.23).
 
+    Use when: a source says N(0, std²), as most language models with 0.02.
+    Not when: the width changes and the std is not to be tuned by hand: ``XavierNormal``, ``KaimingNormal``.
+
     Args:
         std: standard deviation, ≥ 0; a number or an expression such as ``"0.02 / sqrt(2 * depth)"``.
         mean: any finite number.

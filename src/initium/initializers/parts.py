@@ -31,6 +31,9 @@ class Parts(Initializer):
 
     Elements outside the parts have the very values that ``base`` alone would give them.
 
+    Use when: you write an initializer rather than rules; rules with ``rows=`` and ``gates=`` make it for you.
+    Not when: one law does for the whole tensor.
+
     Args:
         base: for the whole tensor; None where the parts cover all of it.
         over: (selector, initializer) pairs; a selector is ``"2:5"``, rows along axis 0, or names of packed blocks, ``"i,f"``.

@@ -22,6 +22,9 @@ class RandomWalk(Initializer):
     the number of active units, Binomial(N, ½), at least one. So log g² = log N − E[ψ(M / 2) + log 2], worked out by mpmath. He's
     √2 keeps E‖δ‖² and lets the typical gradient shrink, by about e^(−5 / 4N) a layer.
 
+    Use when: a plain dense network of ReLU, or of none, is hundreds of layers deep and narrow.
+    Not when: there are norms or shortcuts: they take the drift away.
+
     Args:
         activation: ``"relu"`` or ``"linear"``.
 

@@ -23,6 +23,9 @@ class Sinusoids(Initializer):
     ``line``: Whisper's, ω_i = longest^(−i / (d/2 − 1)), the last wavelength being 2π · longest. ``grid``: positions (x, y) of a square
     grid, row by row, ω_i = longest^(−i / (d/4)), the first half of the channels for x and the second for y: DiT's and MAE's.
 
+    Use when: positions are given and not learned.
+    Not when: positions are learned: ``Normal(std=0.02)``.
+
     Args:
         kind: ``"line"`` or ``"grid"``.
         longest: the longest wavelength, over 2π.

@@ -17,6 +17,9 @@ from ._base import Initializer, Number, as_number
 class Siren(Initializer):
     """U(±√(6 / fan_in) / ω₀) for the hidden and last layers of sin(ω₀ (W x + b)), U(±1 / fan_in) for the first.
 
+    Use when: a layer feeds sin(ω₀ ·).
+    Not when: the frequencies are a layer of their own, as in Fourier features.
+
     Args:
         first: the network's first layer, whose inputs are coordinates in [−1, 1].
         omega_0: the frequency in this layer's sine, > 0.

@@ -22,6 +22,9 @@ class Sparse(Initializer):
 
     ``ceil(sparsity · size)`` elements of each line are zero: those with the smallest words of a stream of their own.
 
+    Use when: dense networks of saturating units, where each unit should see a few inputs strongly.
+    Not when: convolutions, attention: it is for matrices whose fans are large.
+
     Args:
         sparsity: the fraction that is zero, in [0, 1].
         std: std of the elements that are not zero, ≥ 0.

@@ -21,6 +21,9 @@ class TruncNormal(Initializer):
     σ = std / s(bounds), where s is the std of the standard normal cut there: s(±2) = 0.87962566, s(±3) = 0.98657839.
     Exact by quantile: one word an element, no rejection, far and narrow intervals included.
 
+    Use when: no weight may lie far out, and the std is to be what you say: JAX's, TF's and most ViTs' choice.
+    Not when: copying ``nn.init.trunc_normal_`` to the letter: ``CutNormal``.
+
     Args:
         std: the std that comes out, ≥ 0.
         mean: centre of the normal; the mean of the result where the bounds are symmetric.

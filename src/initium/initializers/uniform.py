@@ -17,6 +17,9 @@ class Uniform(Initializer):
 
     w = u · (b − a) + a with u = k / 2²⁴, in fp32 and below b; a = b gives a.
 
+    Use when: a source gives bounds.
+    Not when: it gives a std: the bound is √3 times as large.
+
     Args:
         a, b: the bounds, a ≤ b; numbers or expressions. In bf16 and fp16 the fp32 value is rounded once, so it may equal b.
 

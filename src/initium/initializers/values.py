@@ -16,6 +16,9 @@ from ._base import Initializer
 class Values(Initializer):
     """The given tensor, copied in; it must have the parameter's shape.
 
+    Use when: you have the numbers: an embedding, a filter bank, another model's weight.
+    Not when: the file is large: load a checkpoint, and fill the rest with ``plan.apply(model, only=…)``.
+
     Args:
         tensor: values of any dtype, converted to the parameter's when written.
 

@@ -75,6 +75,9 @@ def _checked(name: str, value: str, known: tuple[str, ...]) -> None:
 class VarianceScaling(_FanScaled):
     """Var w = scale / fan, with zero mean.
 
+    Use when: you know the scale by its Keras or JAX arguments, or need fan_avg or fan_geo_avg.
+    Not when: one of the named cases says it: ``LecunNormal``, ``XavierNormal``, ``KaimingNormal``.
+
     Args:
         scale: > 0; 2 for ReLU, 1 for linear and SELU.
         mode: ``fan_in``, ``fan_out``, ``fan_avg`` = (fan_in + fan_out) / 2, ``fan_geo_avg`` = √(fan_in · fan_out).
@@ -121,6 +124,9 @@ class VarianceScaling(_FanScaled):
 class LecunNormal(_FanScaled):
     """N(0, 1 / fan_in): keeps the variance of a linear layer, and SELU's fixed point.
 
+    Use when: units are SELU or linear.
+    Not when: units are ReLU: ``KaimingNormal``.
+
     Example:
         >>> abs(float(LecunNormal()(64, 400).std()) - 400**-0.5) < 1e-3
         True
@@ -143,6 +149,9 @@ class LecunNormal(_FanScaled):
 class LecunUniform(LecunNormal):
     """U(±√(3 / fan_in)): variance 1 / fan_in.
 
+    Use when: as ``LecunNormal``, where no weight may lie far out.
+    Not when: units are ReLU: ``KaimingUniform``.
+
     Example:
         >>> float(LecunUniform()(64, 300).abs().max()) <= 0.1 + 1e-8  # the bound is rounded to fp32
         True
@@ -157,6 +166,9 @@ class LecunUniform(LecunNormal):
 @dataclass(frozen=True)
 class XavierNormal(_FanScaled):
     """N(0, gain² · 2 / (fan_in + fan_out)).
+
+    Use when: units are tanh or linear; attention and transformers with norms.
+    Not when: deep ReLU networks without norms: each layer would halve the second moment.
 
     Args:
         gain: factor on the std; ``init.calculate_gain`` knows the activations'.
@@ -189,6 +201,9 @@ class XavierNormal(_FanScaled):
 class XavierUniform(XavierNormal):
     """U(±gain · √(6 / (fan_in + fan_out))).
 
+    Use when: as ``XavierNormal``; the usual choice for attention.
+    Not when: deep ReLU networks without norms: ``KaimingUniform``.
+
     Example:
         >>> float(XavierUniform()(300, 300).abs().max()) <= 0.1 + 1e-8  # the bound is rounded to fp32
         True
@@ -203,6 +218,9 @@ class XavierUniform(XavierNormal):
 @dataclass(frozen=True)
 class KaimingNormal(_FanScaled):
     """N(0, gain² / fan), gain = √(2 / (1 + a²)) for a (leaky) ReLU.
+
+    Use when: units are ReLU, leaky ReLU, GELU or SiLU, with or without norms.
+    Not when: units are tanh or SELU: ``XavierNormal``, ``LecunNormal``.
 
     Args:
         a: the negative slope of the leaky ReLU that follows; used with ``nonlinearity="leaky_relu"`` only.
@@ -242,6 +260,9 @@ class KaimingNormal(_FanScaled):
 @dataclass(frozen=True)
 class KaimingUniform(KaimingNormal):
     """U(±gain · √(3 / fan)).
+
+    Use when: as ``KaimingNormal``, where no weight may lie far out.
+    Not when: you mean torch's default of Linear, which is this with a=√5: ``ClassDefault``.
 
     Example:
         >>> float(KaimingUniform()(64, 600).abs().max()) <= 0.1 + 1e-8  # the bound is rounded to fp32

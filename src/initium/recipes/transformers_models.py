@@ -126,8 +126,8 @@ def clip(std: float = 0.02, factor: float = 1.0) -> Recipe:
     Each tower by its own width d and depth L; the class token N(0, 1 / d), projections N(0, 1 / fan_in), the logit scale log(1 / 0.07).
 
     Use when: training CLIP from scratch as transformers does.
-    Not when: as OpenAI does (``clip-openai``): there q, k and v have d^−½ and the *output* has d^−½ (2 L)^−½, so that the variance of the
-        stream does not grow with depth.
+    Not when: as OpenAI does (``clip-openai``): there q, k and v have d^−½ and the *output* has d^−½ (2 L)^−½. What is added to the stream
+        is the same; the attention's logits are 2 L times as large.
 
     Args:
         std: initializer_range, of the vision tower's patches and positions.

@@ -1,0 +1,196 @@
+"""The pictures of the recipes: on a small network, the signal (or the gradient) through depth, beside what another start gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import probes
+import svg
+import torch
+from figures_initializers import Figure
+from torch import nn
+
+import initium
+
+Knobs = tuple[tuple[str, object], ...]
+
+
+class Shown(NamedTuple):
+    """What a recipe is shown on: a network of ``probes``, the starts beside it (``recipe@network`` on another one), what is measured,
+    the recipe's knobs, and over how many seeds."""
+
+    network: str
+    beside: tuple[str, ...]
+    what: str = "signal"
+    knobs: Knobs = ()
+    seeds: int = 1
+
+
+NETWORKS = {
+    "relu": "30 dense layers of 128 ReLU units",
+    "tanh": "30 dense layers of 128 tanh units",
+    "linear": "30 linear layers of width 64",
+    "selu": "30 dense layers of 128 SELU units",
+    "narrow": "200 dense layers of 32 ReLU units",
+    "deep-tanh": "300 dense layers of 64 tanh units",
+    "conv": "16 convolutions of 24 channels with ReLU",
+    "depthwise": "12 depthwise 3 × 3 convolutions of 24 channels with ReLU",
+    "sines": "12 layers of 256 sines",
+    "resnet": "16 residual blocks of two convolutions with batch norm",
+    "convnext": "16 ConvNeXt blocks of width 32",
+    "residual": "32 residual blocks of two dense layers, without norms",
+    "scalars": "32 residual blocks with a scalar α, without norms",
+    "decoder": "a pre-norm decoder of 24 layers, width 64",
+    "gated": "a pre-norm decoder of 24 layers with gated feed-forward nets, width 64",
+    "vision": "a pre-norm encoder of 12 layers on patches, width 64",
+    "unscaled": "a pre-norm decoder of 12 layers whose attention does not divide by √d_kv",
+    "post-norm α": "a post-norm transformer of 24 layers with α = 48^¼ on the stream",
+    "post-norm": "without α",
+    "no-norms": "a transformer of 24 layers without norms",
+    "lstm": "an LSTM of 64 units",
+    "relu-rnn": "an RNN of 64 ReLU units",
+}
+MEASURES = {
+    "signal": ("layer", "rms of the signal"),
+    "gradient": ("layer", "rms of the gradient"),
+    "lags": ("steps back", "rms of the last state's gradient in the input"),
+}
+SHOWN = {
+    "bert": Shown("decoder", ("gpt2", "torch")),
+    "bn-zero-gamma": Shown("resnet", ("he",)),
+    "chrono": Shown("lstm", ("forget-bias", "torch"), "lags", (("t_max", 200),)),
+    "clip": Shown("vision", ("clip-openai", "torch")),
+    "clip-openai": Shown("vision", ("clip", "torch")),
+    "deepnorm": Shown("post-norm α", ("xavier@post-norm",), "gradient"),
+    "depth-scaled": Shown("decoder", ("gpt2-residual", "llama")),
+    "edge-of-chaos": Shown("deep-tanh", ("xavier", "torch"), "gradient", (("orthogonal", True),)),
+    "fixup": Shown("residual", ("he", "xavier")),
+    "forget-bias": Shown("lstm", ("torch",), "lags"),
+    "gpt2": Shown("decoder", ("llama", "torch")),
+    "gpt2-residual": Shown("decoder", ("llama", "torch")),
+    "he": Shown("relu", ("xavier", "torch")),
+    "irnn": Shown("relu-rnn", ("he", "torch"), "lags"),
+    "layerscale": Shown("convnext", ("torch",)),
+    "lecun": Shown("selu", ("he", "torch")),
+    "llama": Shown("gated", ("torchtitan-llama3", "torch")),
+    "megatron": Shown("decoder", ("llama", "torch")),
+    "mimetic": Shown("vision", ("timm-vit",)),
+    "mixtral": Shown("gated", ("torchtitan-llama3", "torch")),
+    "nanogpt": Shown("decoder", ("llama", "torch")),
+    "normal": Shown("relu", ("he",)),
+    "olmo-mitchell": Shown("gated", ("olmo-normal", "torch")),
+    "olmo-normal": Shown("gated", ("olmo-mitchell", "torch")),
+    "orthogonal": Shown("linear", ("lecun", "torch")),
+    "random-walk": Shown("narrow", ("he",), "gradient", (), 4),
+    "resnet-2015": Shown("conv", ("xavier-all", "torch")),
+    "rezero": Shown("scalars", ("he", "xavier")),
+    "selu": Shown("selu", ("he", "torch")),
+    "siren": Shown("sines", ("torch",)),
+    "skipinit": Shown("scalars", ("he", "xavier")),
+    "small": Shown("decoder", ("wang", "xavier")),
+    "t-fixup": Shown("no-norms", ("xavier",), "signal", (("kind", "one stack"),)),
+    "t5": Shown("unscaled", ("torch",)),
+    "timm-convnext": Shown("convnext", ("torch",)),
+    "timm-efficientnet": Shown("depthwise", ("torchvision-efficientnet", "torch")),
+    "timm-resnet": Shown("resnet", ("torchvision-resnet",)),
+    "timm-vit": Shown("vision", ("timm-vit-jax", "torch")),
+    "timm-vit-jax": Shown("vision", ("timm-vit", "torch")),
+    "timm-vit-jax-nlhb": Shown("vision", ("timm-vit", "torch")),
+    "timm-vit-moco": Shown("vision", ("timm-vit", "torch")),
+    "torch": Shown("relu", ("he",)),
+    "torchtitan-llama3": Shown("gated", ("llama", "torch")),
+    "torchvision-convnext": Shown("convnext", ("torch",)),
+    "torchvision-densenet": Shown("conv", ("torch",)),
+    "torchvision-efficientnet": Shown("depthwise", ("timm-efficientnet", "torch")),
+    "torchvision-mobilenet": Shown("depthwise", ("timm-efficientnet", "torch")),
+    "torchvision-regnet": Shown("depthwise", ("timm-efficientnet", "torch")),
+    "torchvision-resnet": Shown("resnet", ("bn-zero-gamma",)),
+    "torchvision-swin": Shown("vision", ("torch",)),
+    "torchvision-vgg": Shown("conv", ("torch",)),
+    "torchvision-vit": Shown("vision", ("timm-vit", "torch")),
+    "vit": Shown("vision", ("torch",)),
+    "wang": Shown("decoder", ("small", "xavier")),
+    "whisper": Shown("vision", ("torch",)),
+    "xavier": Shown("tanh", ("normal", "torch")),
+    "xavier-all": Shown("conv", ("resnet-2015", "torch")),
+    "zero": Shown("residual", ("he", "xavier")),
+}
+
+
+def figure(name: str) -> Figure:
+    """The picture of a recipe.
+
+    Raises:
+        KeyError: nobody has said what the recipe is shown on: a line in ``SHOWN``, or a function in ``SPECIAL``.
+    """
+    return SPECIAL[name]() if name in SPECIAL else _curves(name, SHOWN[name])
+
+
+def _curves(name: str, shown: Shown) -> Figure:
+    lines = [svg.Curve(name, probes.measured(shown.network, name, shown.what, shown.knobs, shown.seeds), True)]
+    told = []
+    for other in shown.beside:
+        recipe, _, network = other.partition("@")
+        told.append(f"{recipe}, {NETWORKS[network]}" if network else recipe)
+        values = probes.measured(network or shown.network, recipe, shown.what, (), shown.seeds)
+        lines.append(svg.Curve(told[-1], values))
+    along, up = MEASURES[shown.what]
+    said = "".join(f", {knob}={value}" for knob, value in shown.knobs)
+    more = {"gradient": "; the loss is at the right end"}.get(shown.what, "")
+    more += "; before each sine, by the weights alone" if shown.network == "sines" else ""
+    more += f"; geometric mean of {shown.seeds} seeds" if shown.seeds > 1 else ""
+    what = NETWORKS[shown.network]
+    title = f"{what[0].upper()}{what[1:]}: {name}{said}, and beside it {' and '.join(told)}{more}."
+    return Figure(svg.curves(lines, title, along, up), title)
+
+
+def _dcgan() -> Figure:
+    plan = initium.plan(nn.ConvTranspose2d(32, 16, 4), "dcgan", seed=0)
+    values = plan.values("weight").double().tolist()
+    title = f"{len(values):,} weights of a transposed convolution of 32 × 16 × 4 × 4: N(0, 0.02²), the line."
+    return Figure(svg.histogram(values, title, lambda x: 2.718281828459045 ** (-((x / 0.02) ** 2) / 2) / 0.05013256549), title)
+
+
+def _dit() -> Figure:
+    """Twelve blocks x + gate · f(x), gates by the modulation: the recipe's are 0."""
+    lines = []
+    for name in ("dit", "torch"):
+        x = probes.given(64, 32)
+        seen, condition = [1.0], probes.given(64, 32, seed=1)
+        for layer in range(12):
+            net = nn.ModuleDict({"adaLN_modulation": nn.Sequential(nn.SiLU(), nn.Linear(32, 32)), "fc": nn.Linear(32, 32)})
+            initium.initialize(net, name, seed=layer)
+            net.double()
+            with torch.no_grad():
+                x0 = x if layer == 0 else x0  # noqa: F821
+                x = x + net["adaLN_modulation"](condition) * net["fc"](x)
+            seen.append(probes.rms(x - x0))
+        lines.append(svg.Curve(name, [0.0, *seen[1:]], name == "dit"))
+    title = "How far 12 gated blocks move their input: dit not at all, torch's own start at once."
+    return Figure(svg.curves(lines, title, "layer", "rms of what was added"), title)
+
+
+def _cleanrl() -> Figure:
+    """Probabilities of six actions over a thousand observations."""
+    lines = []
+    for name in ("cleanrl", "torch"):
+        net = nn.ModuleDict({"actor": nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 6)), "critic": nn.Linear(8, 1)})
+        initium.initialize(net, name, seed=0)
+        with torch.no_grad():
+            chances = net.double()["actor"](probes.given(1000, 8)).softmax(1).sort(1).values.mean(0)
+        lines.append(svg.Curve(name, chances.tolist(), name == "cleanrl"))
+    title = (
+        "Six actions by their probability, from the least to the most likely, mean of 1,000 observations: 1 / 6 with cleanrl."
+    )
+    return Figure(svg.curves(lines, title, "action, by rank", "probability", first=1), title)
+
+
+def _mamba() -> Figure:
+    """Step sizes over the logarithm."""
+    values = (initium.DtBias()(4096, generator=torch.Generator().manual_seed(0)).double().exp() + 1).log().log10().tolist()
+    title = "log₁₀ of 4,096 step sizes Δ = softplus(dt_proj.bias): uniform from 0.001 to 0.1, the line."
+    return Figure(svg.histogram(values, title, lambda x: 0.5 if -3 <= x <= -1 else 0.0, (-3.2, -0.8)), title)
+
+
+SPECIAL: dict[str, Callable[[], Figure]] = {"cleanrl": _cleanrl, "dcgan": _dcgan, "dit": _dit, "mamba": _mamba}
