@@ -4,13 +4,15 @@
 
 Pairs, in turn, medians. *meta*: the same constructor under ``torch.device("meta")``; capture is to take 1.5 times that and 50 ms at most.
 *giants*: full-size configurations of transformers, in a process of their own each, with the memory that is resident at most.
-*build*: against the model's own constructor, and against ``torch.empty`` and ``fill_`` of the same bytes, the limit; *peak*: memory above
-what there was before, over the model's size.
+*build*: against the model's own constructor, and against ``torch.empty`` and ``fill_`` of the same bytes, the limit, all of them on pages
+fresh from the system; *peak*: memory above what there was before, over the model's size.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import gc
 import os
 import resource
@@ -97,7 +99,16 @@ def capture_line(name: str, make: Make) -> None:
     print(f"| {name} | {elements / 1e9:,.2f} G | {meta:.3f} s | {ours:.3f} s | {(ours - 0.05) / meta:.2f} | {peak:.2f} GB |")
 
 
+def fresh_pages() -> None:
+    """From now on malloc takes every larger block from the system and gives it back at once (where it is glibc's)."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            mallopt(parameter, 1 << 16)
+
+
 def build_line(name: str, make: Make, dtype: torch.dtype | None) -> None:
+    fresh_pages()
     shapes = [(tensor.shape, dtype or tensor.dtype) for tensor in initium.capture(make, seed=0)[0].parameters()]
     size = sum(shape.numel() * kind.itemsize for shape, kind in shapes)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

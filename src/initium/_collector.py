@@ -1,4 +1,4 @@
-"""Python's cycle collector, held off while a plan is made and run: thousands of small objects, no cycle among them.
+"""Python's cycle collector, held off while a plan is captured, made and run: many thousands of small objects, few cycles among them.
 
 It would otherwise walk the whole model and torch itself several times over, which for many small tensors takes as long as the work.
 """

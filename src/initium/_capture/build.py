@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .._apply import apply
+from .._collector import uncollected
 from .._entry import Row, redecided
 from .._errors import ArgumentError, PlanError, listing
 from .._inventory import Inventory
@@ -24,6 +25,7 @@ from .rows import Captured
 from .run import Terms, captured_run, settle_loose_tensors
 
 
+@uncollected
 def build(
     fn: Callable[..., nn.Module],
     /,

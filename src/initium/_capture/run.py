@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .._collector import uncollected
 from .._errors import ArgumentTypeError, PlanError
 from .._plan import Plan
 from .._planner import seed_or_drawn
@@ -31,6 +32,7 @@ class Terms(NamedTuple):
     seed_python: bool = False
 
 
+@uncollected
 def capture(
     fn: Callable[..., nn.Module],
     /,
@@ -155,9 +157,13 @@ def _check_same(first: list[Event], second: list[Event], read: Event) -> None:
         )
 
 
+_NO_TENSORS = frozenset({bool, int, float, str, type(None)})  # asking a Tensor's class about each costs more than all else here
+
+
 def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
     """Tensors that modules hold as plain attributes are filled; on a skeleton large ones go to meta."""
     recorder, owned = captured.recorder, captured.owned()
+    plain = nn.Module().__dict__.keys()  # torch's own: the parameters and buffers among them are no loose tensors
 
     def settled(value: Tensor) -> Tensor:
         record = recorder.record(value)
@@ -172,6 +178,8 @@ def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
     for _, model in captured.models:
         for module in model.modules():
             for name, value in list(module.__dict__.items()):
+                if name in plain or value.__class__ in _NO_TENSORS:
+                    continue
                 if isinstance(value, Tensor):
                     module.__dict__[name] = settled(value)
                 elif type(value) in (list, tuple, dict) and value:
