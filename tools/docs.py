@@ -127,14 +127,19 @@ def table_findings() -> str:
     """The page of each check: why, the bad model, the good one, and what the audit says of the bad one."""
     from initium._audit.registry import checks
 
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from planted.results import evidence
+
+    shown = evidence()
     parts = []
     for code, one in checks().items():
         told = _audited_example(code)
+        happens = "".join(f"*What happens*: {said}\n\n" for said in shown.get(code, ()))
         said = "\n\n".join(one.section(title).replace("``", "`") for title in ("What it does", "Why it is bad"))
         state = " · preview: ask for it by `--preview`" if one.preview else ""
         parts.append(
             f"## {code}\n\n**{one.name}** · {one.severity} · level {one.level}{state}\n\n{one.summary.replace('``', '`')}\n\n{said}\n\n"
-            f"```python\n{one.section('Example')}\n```\n\n{told}\n\nInstead:\n\n```python\n{one.section('Use instead')}\n```\n\n"
+            f"```python\n{one.section('Example')}\n```\n\n{told}\n\n{happens}Instead:\n\n```python\n{one.section('Use instead')}\n```\n\n"
             f"*Fix*: {one.section('Fix safety').replace('``', '`')}\n\n*Met in*: {one.section('References').replace('``', '`')}"
         )
     return "\n\n".join(parts)

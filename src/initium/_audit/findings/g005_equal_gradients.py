@@ -49,7 +49,7 @@ from ..registry import Hit, check
 def find(seen: Seen) -> Iterator[Hit]:
     for name, count in (seen.probe.alike if seen.probe is not None else {}).items():
         one = seen.tensors.get(name)
-        if one is None or one.shape[0] < 2 or count < one.shape[0] - 1 or one.layout.role in ("norm", "embedding"):
+        if one is None or one.shape[0] < 2 or 2 * count < one.shape[0] or one.layout.role in ("norm", "embedding"):
             continue
         if one.moments is None or one.moments.low == 0 or not one.moments.constant:
             continue

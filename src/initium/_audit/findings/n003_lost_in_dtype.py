@@ -48,7 +48,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("N003", "lost in the storage dtype", "warning", level="weights", fix="unsafe")
+@check("N003", "lost in the storage dtype", "warning", level="weights", preview=True, fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.parameters:
         m, law = one.moments, one.law

@@ -42,7 +42,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("N004", "drawn in low precision", "info", level="static", needs=("construction", "model"), fix="safe")
+@check("N004", "drawn in low precision", "info", level="static", preview=True, needs=("construction", "model"), fix="safe")
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.tensors.values():
         write = one.write

@@ -37,6 +37,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..measure.seen import Seen
@@ -53,3 +54,5 @@ def find(seen: Seen) -> Iterator[Hit]:
                 "look at what comes in: a log, a division, an overflow before it",
             )
             return
+    if seen.probe is not None and not all(math.isfinite(rms) for rms in seen.probe.outputs):
+        yield Hit("", "the model's output is not finite, and every layer's is", "look at what is computed after the last layer")
