@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 
+import numpy
 import pytest
 import torch
 from alike import differences
@@ -337,3 +338,22 @@ def test_dtypes_strides_and_flags_are_the_constructors_own() -> None:
     plan = planned(fill)  # dtype, strides, requires_grad and training are compared there
     assert plan["half.weight"].dtype is torch.bfloat16
     assert isinstance(plan["frozen.weight"].program, Uniform)
+
+
+class Listed(nn.Module):
+    """Parameters from values, and layers from comprehensions, which Python 3.12 runs without a frame of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([1.0, 0.5]))
+        self.shift = nn.Parameter(torch.from_numpy(numpy.zeros(3, dtype="float32")))
+        self.layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(2)])
+
+
+def test_values_and_comprehensions_are_told_by_the_line_of_their_function() -> None:
+    _, plan = initium.capture(Listed, seed=0)
+    first = Listed.__init__.__code__.co_firstlineno
+    found = {name: entry.source.rpartition(":")[2] for name, entry in plan.items()}
+    assert found["scale"] == f"{first + 2} __init__"
+    assert found["shift"] == f"{first + 3} __init__"
+    assert found["layers.1.bias"] == f"{first + 4} __init__"

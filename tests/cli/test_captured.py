@@ -76,6 +76,9 @@ def test_blame_says_who_had_the_last_word_and_whose_was_lost() -> None:
         "    over kaiming_uniform(a=√5, fan_in=8) at nets.py:12 <genexpr>",
     ]
     assert run("plan", "nets.py:Net", "--blame", "head.bias").splitlines()[1] == "    nets.py:13 __init__"
+    both = run("plan", "nets.py:Net", "--blame", "layers.*.weight", "--blame", "head.bias")
+    assert both.splitlines()[:3] == text.splitlines()
+    assert both.splitlines()[4] == "    nets.py:13 __init__"
     assert "--recipe he" in run("plan", "nets.py:Net", "--recipe", "he", "--blame", "head.weight")
 
 

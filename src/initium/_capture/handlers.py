@@ -103,6 +103,15 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
     return tensor  # type: ignore[no-any-return]
 
 
+@_handles("lift_fresh")
+def _lifted(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """What ``torch.tensor``, ``as_tensor`` and ``from_numpy`` end with: the values are there, and this line made them."""
+    tensor: Tensor = func(*args, **kwargs)
+    if tensor.layout is torch.strided and tensor.numel():
+        mode.known(tensor, look()[0])
+    return tensor
+
+
 @_handles("rand", "randn", "rand_like", "randn_like", "normal.float_float")
 def _random(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     name = func.overloadpacket.__name__

@@ -22,6 +22,7 @@ _THIN = (os.path.join("transformers", "initialization.py"), os.path.join("timm",
 
 _USER, _LIBRARY, _MODULE, _INIT, _WRAPPER, _BOUNDARY = range(6)
 _KIND: dict[CodeType, int] = {}
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 BOUNDARIES = frozenset({"run_constructor", "__enter__"})  # our functions above which nothing belongs to the model
 
 
@@ -59,7 +60,7 @@ def look() -> tuple[Site, Call | None]:
         if kind is None:
             kind = _KIND[code] = _kind_of(code)
         if kind == _USER or (kind == _WRAPPER and not code.co_name.endswith("_")):
-            return Site(code, frame.f_lineno), call
+            return Site(_around(frame), frame.f_lineno), call
         if kind == _BOUNDARY:
             break
         if kind == _INIT:
@@ -76,6 +77,13 @@ def look() -> tuple[Site, Call | None]:
         here = sys._getframe(2)
         site = Site(here.f_code, here.f_lineno)
     return site, call
+
+
+def _around(frame: FrameType) -> CodeType:
+    """The function that a comprehension stands in: it is a frame of its own before Python 3.12, and a plan is to say the same there."""
+    while frame.f_code.co_name in _COMPREHENSIONS and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code
 
 
 def _kind_of(code: CodeType) -> int:

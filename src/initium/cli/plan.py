@@ -25,7 +25,12 @@ from ._options import (
 @model_options
 @meta_option
 @json_option
-@click.option("--blame", metavar="PATTERN", help="Show whose line or rule had the last word, for tensors that it matches.")
+@click.option(
+    "--blame",
+    multiple=True,
+    metavar="PATTERN",
+    help="Show whose line or rule had the last word, for tensors that it matches; may be repeated.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan as JSON, for diff, write and review.")
 @force_option
 def command(
@@ -36,7 +41,7 @@ def command(
     seed: int,
     meta: bool,
     as_json: bool,
-    blame: str | None,
+    blame: tuple[str, ...],
     output: Path | None,
     force: bool,
 ) -> None:
@@ -56,7 +61,7 @@ def command(
         save_plan(plan, output, overwrite=force)
     if as_json:
         click.echo(encode_plan(plan), nl=False)
-    elif blame is not None:
-        click.echo(plan.blame(blame))
+    elif blame:
+        click.echo("\n".join(plan.blame(pattern) for pattern in blame))
     else:
         click.echo(plan.table())
