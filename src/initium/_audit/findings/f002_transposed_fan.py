@@ -52,7 +52,9 @@ def find(seen: Seen) -> Iterator[Hit]:
         module, call = one.module, one.write.call if one.write is not None else None
         if not isinstance(module, nn.modules.conv._ConvNd) or not module.transposed or one.local != "weight" or call is None:
             continue
-        a, b = module.in_channels, module.out_channels // module.groups
+        a, b = module.in_channels // module.groups, module.out_channels // module.groups
+        if call.said.get("mode") == "fan_out":  # torch then reads the first axis, all inputs; an input goes to b outputs
+            a, b = b, module.in_channels
         if call.name.startswith("kaiming") and not call.by_module and a != b:
             yield Hit(
                 one.name,

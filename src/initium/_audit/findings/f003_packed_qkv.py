@@ -28,7 +28,8 @@ Use instead:
             return self.attn(x, x, x)[0]
 
 Fix safety:
-    safe: for new code. (nn.MultiheadAttention's own constructor does the same; that is not reported.)
+    safe: for new code. (nn.MultiheadAttention's own constructor does the same; that is not reported, and a loop over all parameters
+    that repeats it is a note.)
 
 References:
     pytorch/pytorch #166378
@@ -37,6 +38,8 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from torch import nn
 
 from ..judge import by_shape
 from ..measure.seen import Seen
@@ -58,4 +61,5 @@ def find(seen: Seen) -> Iterator[Hit]:
                 f"its fan_out is {len(blocks)} times that of each",
                 "draw each part: for part in weight.chunk(3): nn.init.xavier_uniform_(part)",
                 one.source,
+                severity="info" if isinstance(one.module, nn.MultiheadAttention) and call.name == "xavier_uniform_" else None,
             )

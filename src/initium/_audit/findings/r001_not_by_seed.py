@@ -1,10 +1,12 @@
 """Values that torch's seed does not decide.
 
 What it does:
-    Builds the model a second time from the same seed and compares every tensor.
+    Builds the model a second time from the same seed and compares every tensor, and a third time from another seed: trained weights
+    that were drawn at random and are the same again are a warning.
 
 Why it is bad:
-    No run can be repeated. numpy's or Python's own generator, the clock, or an unordered set has decided.
+    No run can be repeated: numpy's or Python's own generator, the clock, or an unordered set has decided. Or runs with other seeds are no
+    other runs: a generator with a seed of its own has drawn the weights.
 
 Example:
     import os
@@ -51,4 +53,12 @@ def find(seen: Seen) -> Iterator[Hit]:
             "a second build from the same seed gives other values",
             "draw it with torch, or seed numpy's and Python's generators too",
             seen.tensors[name].source,
+        )
+    for name in seen.unmoved or ():
+        yield Hit(
+            name,
+            "it is drawn at random, and a build from another seed gives the same values",
+            "draw it with torch's own generator, or take the generator's seed from outside",
+            seen.tensors[name].source,
+            severity="warning",
         )

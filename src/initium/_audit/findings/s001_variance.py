@@ -38,10 +38,9 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from ..judge import family_z
+from ..judge import family_z, variance_z
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
@@ -64,7 +63,7 @@ def find(seen: Seen) -> Iterator[Hit]:
         if m.size < 32:
             continue
         ratio = (m.std**2 + (m.mean - law.mean) ** 2) / law.std**2
-        z = (ratio - 1) / math.sqrt(max(law.kurtosis - 1, 0.1) / m.size)
+        z = variance_z(ratio, law, m.size)
         few = 3 * (m.largest / law.std) ** 2 / m.size  # three values like the largest are S005, not a wrong variance
         if abs(z) > limit and abs(ratio - 1) > 0.04 and not 1 < ratio < 1.04 + few:
             yield Hit(

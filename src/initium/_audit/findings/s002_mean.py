@@ -39,19 +39,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..judge import family_t
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
 @check("S002", "weights drawn around a mean that is not 0", "warning", level="weights", fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
+    count = len(seen.weights)
     for one in seen.weights:
         m = one.moments
         if m is None or m.size < 64 or m.constant or not one.random or one.computed:
             continue
         if one.law is not None and (one.law.kind == "other" or one.law.mean == 0):
             continue
-        if abs(m.mean) > max(0.25 * m.std, 6 * m.std / math.sqrt(m.size)) and m.zeros < m.size // 2:
+        if abs(m.mean) > max(0.25 * m.std, family_t(count, m.size) * m.std / math.sqrt(m.size)) and m.zeros < m.size // 2:
             yield Hit(
                 one.name,
                 f"its mean is {m.mean:.3g}, {abs(m.mean) / m.std:.1f} of its std: its units all add their inputs with one sign",

@@ -1,8 +1,8 @@
 """A value that the declared law cannot have drawn.
 
 What it does:
-    For each tensor with a declared law, compares the largest deviation with what the law allows: its bounds, or the quantile that one
-    in a million tensors of this size exceeds.
+    For each tensor with a declared law, compares the largest deviation with what the law allows: its bounds, or the quantile that no
+    element of the model exceeds in 999 of 1,000 models of this size.
 
 Why it is bad:
     A sampler that hits the end of its range returns infinity, which a clamp turns into a weight of a hundred standard deviations. One of them
@@ -39,8 +39,8 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import NormalDist
 
+from ..judge import furthest
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
@@ -62,13 +62,13 @@ def find(seen: Seen) -> Iterator[Hit]:
         beyond = max(law.high - law.mean, law.mean - law.low) / core
         allowed = beyond * 1.02
         if law.kind != "uniform":
-            allowed = min(allowed, 1.02 * NormalDist().inv_cdf(1 - 1e-6 / (2 * max(m.size, 2))))
-        furthest = max(m.high - law.mean, law.mean - m.low) / core
-        if furthest > allowed:
+            allowed = min(allowed, 1.02 * furthest(len(seen.drawn), m.size))
+        out = max(m.high - law.mean, law.mean - m.low) / core
+        if out > allowed:
             value = m.high if m.high - law.mean > law.mean - m.low else m.low
             yield Hit(
                 one.name,
-                f"it holds {value:.4g}, {furthest:.0f} standard deviations out: {law} does not draw that",
+                f"it holds {value:.4g}, {out:.0f} standard deviations out: {law} does not draw that",
                 "use a sampler that cannot return the end of its range: initium.init.trunc_normal_, or torch's of 2.12 and later",
                 one.source,
             )

@@ -1,7 +1,7 @@
 """An embedding of std 1 that is tied to the output layer.
 
 What it does:
-    Looks for embedding tables with a std over 0.5 that are also the weight of a Linear.
+    Looks for embedding tables with a std over 0.5 that are also the weight of a Linear whose outputs, in the forward pass, have an rms over 3.
 
 Why it is bad:
     The logits' std is then std · √d times the final norm's: 20 and more. The first loss is far above ln(vocabulary), and the
@@ -41,28 +41,32 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from torch import nn
 
+from ..._inventory import Slot
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("S020", "tied embedding with std 1", "warning", level="weights", needs=("model",), fix="unsafe", explains=("P004",))
+@check("S020", "tied embedding with std 1", "warning", level="forward", needs=("model",), fix="unsafe", explains=("P004",))
 def find(seen: Seen) -> Iterator[Hit]:
     assert seen.inv is not None
-    heads = {slot.tied_to for slot in seen.inv.slots if slot.tied_to is not None and isinstance(slot.module, nn.Linear)}
-    tables = {slot.tied_to for slot in seen.inv.slots if slot.tied_to is not None and isinstance(slot.module, nn.Embedding)}
+    by_tensor: dict[str, list[Slot]] = {}
+    for slot in seen.inv.slots:
+        by_tensor.setdefault(slot.tied_to or slot.name, []).append(slot)
+    logits = {signal.name: signal.rms for signal in seen.signals}
     for one in seen.parameters:
-        embeds = isinstance(one.module, nn.Embedding) and one.name in heads
-        reads = isinstance(one.module, nn.Linear) and one.name in tables
-        m = one.moments
-        if (embeds or reads) and m is not None and m.std > 0.5 and len(one.shape) == 2:
+        users = by_tensor[one.name]
+        heads = [slot.name.rpartition(".")[0] for slot in users if isinstance(slot.module, nn.Linear)]
+        if not heads or not any(isinstance(slot.module, nn.Embedding) for slot in users):
+            continue
+        m, rms = one.moments, max(logits.get(head, 0.0) for head in heads)
+        if m is not None and m.std > 0.5 and rms > 3:  # T5 and its kin divide by √d before the output layer
             yield Hit(
                 one.name,
-                f"its std is {m.std:.3g} and it is the output layer too: the logits' std is about {m.std * math.sqrt(one.shape[1]):.0f}",
+                f"its std is {m.std:.3g} and it is the output layer too: the logits' rms is {rms:.0f}",
                 "nn.init.normal_(embedding.weight, std=0.02), or d ** -0.5",
                 one.source,
             )

@@ -72,13 +72,19 @@ def place(seen: Seen, lost: Lost) -> str:
 
 @check("U012", "an init that did nothing", "error", level="static", needs=("construction", "model"), fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
-    for lost in seen.lost:
-        if lost.made_by in COPIES:
-            continue
-        shape = "×".join(map(str, lost.shape)) or "()"
+    by_place: dict[object, list[Lost]] = {}
+    for lost in sorted(seen.lost, key=lambda one: one.write.order):
+        if lost.made_by not in COPIES:
+            name = place(seen, lost)
+            by_place.setdefault(name or (lost.function, str(lost.write.site)), []).append(lost)
+    for writes in by_place.values():  # several lines in turn wanted to fill one weight: the last would have had its way
+        last = writes[-1]
+        shape = "×".join(map(str, last.shape)) or "()"
+        others = tuple(dict.fromkeys(str(one.write.site) for one in writes[:-1] if one.write.site != last.write.site))
+        also = f", as what {' and '.join(others[:2])} wrote before it" if others else ""
         yield Hit(
-            place(seen, lost),
-            f"{lost.function} wrote to a tensor of {shape} that is computed anew before it is used: the model does not change",
+            place(seen, last),
+            f"{last.function} wrote to a tensor of {shape} that is computed anew before it is used{also}: the model does not change",
             "initialise the weight before it is parametrised, or assign to it (module.weight = values); initium.initialize does so",
-            str(lost.write.site),
+            str(last.write.site),
         )

@@ -40,7 +40,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("Y007", "the constructor sets the seed", "warning", level="static", needs=("construction", "model"))
+@check("Y007", "the constructor sets the seed", "warning", level="static", needs=("construction", "model"), explains=("R001",))
 def find(seen: Seen) -> Iterator[Hit]:
     site = seen.built.watch.reseeded if seen.built is not None else None
     if site is not None:

@@ -162,6 +162,9 @@ def _rebuilt(seen: Seen, make: Callable[[], nn.Module], seed: int, wanted: Wante
         else:
             seen.unlike_itself = _unlike(seen, other)
         del other
+        if seen.unlike_itself is not None and (other := again(make, seed + 1)) is not None:
+            seen.unmoved = _unmoved(seen, other)
+        del other
     else:
         why["rebuild"] = NotRun("rebuild", "level static looks at no values")
     if wanted.meta:
@@ -184,6 +187,20 @@ def _unlike(seen: Seen, other: Inventory) -> list[str]:
         ):
             unlike.append(slot.name)
     return unlike
+
+
+def _unmoved(seen: Seen, other: Inventory) -> list[str]:
+    """Trained parameters that were drawn at random, and are what they were although the seed is another."""
+    unmoved = []
+    for slot in other.slots:
+        mine = seen.tensors.get(slot.name)
+        if mine is None or mine.tensor is None or mine.moments is None or mine.unfilled or mine.computed or slot.tensor.is_meta:
+            continue
+        drawn = mine.random and not mine.moments.constant and mine.moments.size >= 16
+        if drawn and not mine.is_buffer and slot.tensor.requires_grad and mine.tensor.shape == slot.tensor.shape:
+            if torch.equal(mine.tensor, slot.tensor.detach()):
+                unmoved.append(slot.name)
+    return unmoved
 
 
 def _probed(seen: Seen, inputs: Any, wanted: Wanted, why: dict[str, NotRun], meta: list[str]) -> None:

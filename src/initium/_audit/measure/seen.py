@@ -130,6 +130,7 @@ class Seen:
         built: how it was constructed, if that was observed.
         lost: initialisations that went nowhere.
         unlike_itself: names that a second build from the same seed filled otherwise; None if there was none.
+        unmoved: names of drawn parameters that a build from another seed filled the same; None if there was none.
         missed: tensors that the library's way to fill a meta model leaves out, and that way; None if not tried.
         probe: the forward and backward pass, if there was one.
     """
@@ -141,6 +142,7 @@ class Seen:
     built: Construction | None = None
     lost: list[Lost] = field(default_factory=list)
     unlike_itself: list[str] | None = None
+    unmoved: list[str] | None = None
     missed: tuple[list[str], str] | None = None
     probe: Probe | None = None
     notes: dict[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from .marks import esc
 from .spectra import Spectrum
 
 _MOST_POINTS = 1500
+_ORDINAL = {2: "nd", 3: "rd"}
 _BINS = 32
 _W, _H = 240.0, 84.0  # of a small figure
 
@@ -39,7 +40,9 @@ def depth(layers: Sequence[LayerNumbers], number: Callable[[LayerNumbers], float
             f'<circle{odd} cx="{at[0]:g}" cy="{at[1]:g}" r="{3 if len(shown) < 160 else 2}">'
             f"<title>{esc(one.name or 'the model')} ({esc(one.kind)}): {short(x)}</title></circle>"
         )
-    parts.append('<text x="58" y="230">first call</text><text x="948" y="230" class="y">last</text></svg>')
+    said = f"every {step}{_ORDINAL.get(step, 'th')} of {len(layers):,} calls" if step > 1 else ""
+    parts.append(f'<text x="58" y="230">first call</text><text x="420" y="230">{said}</text>')
+    parts.append('<text x="948" y="230" class="y">last</text></svg>')
     return "".join(parts)
 
 
