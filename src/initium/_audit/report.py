@@ -80,7 +80,7 @@ class TensorNumbers:
         fan_in, fan_out: of one logical weight.
         law: what its writes declare, in words; planned_mean, planned_std, planned_low, planned_high, planned_kind: in numbers.
         source: the line that wrote it.
-        sample: up to 512 values at even distances, for a histogram.
+        sample: up to 512 values at even distances, for a histogram; fewer of a model of more than 2,000 tensors.
     """
 
     name: str

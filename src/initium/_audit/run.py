@@ -6,7 +6,6 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from .measure.collect import Wanted, collect
 from .measure.seen import Seen, TensorSeen
 from .registry import LEVELS, Check, Hit, selected
 from .report import SEVERITIES, Finding, LayerNumbers, Measured, NotRun, Report, TensorNumbers, finite
+
+_SAMPLES = 1_000_000  # values that are kept for histograms, of all tensors together
 
 
 def audit(
@@ -205,7 +206,8 @@ def _unused(one: Expectation) -> Hit:
 def _numbers(seen: Seen, seconds: dict[str, float]) -> Measured:
     from .measure.probe import shapes
 
-    tensors = tuple(map(_tensor_numbers, seen.tensors.values()))
+    most = min(max(_SAMPLES // max(len(seen.tensors), 1), 32), 512)
+    tensors = tuple(_tensor_numbers(one, most) for one in seen.tensors.values())
     layers = tuple(
         LayerNumbers(s.name, s.kind, s.rms, s.mean, s.largest, finite(s.grad_rms), finite(s.cosine)) for s in seen.signals
     )
@@ -219,14 +221,25 @@ def _numbers(seen: Seen, seconds: dict[str, float]) -> Measured:
     return Measured(tensors, layers, trained, said, seconds)
 
 
-def _tensor_numbers(one: TensorSeen) -> TensorNumbers:
+def _tensor_numbers(one: TensorSeen, most: int) -> TensorNumbers:
     m, law, fans = one.moments, one.law, one.fans or (None, None)
     if one.slot is not None:
         dtype = one.slot.dtype
     else:
         assert one.tensor is not None  # of a file
         dtype = one.tensor.dtype
-    numbers = TensorNumbers(
+    numbers: dict[str, Any] = {}
+    if m is not None:
+        step = max(len(m.sample) // most, 1)
+        numbers = {
+            **{name: finite(getattr(m, name)) for name in ("mean", "std", "kurtosis", "low", "high")},
+            "zeros": m.zeros,
+            "sample": tuple(m.sample[::step].tolist()) if m.size > 1 else (),
+        }
+    if law is not None:
+        numbers |= {f"planned_{name}": finite(getattr(law, name)) for name in ("mean", "std", "low", "high")}
+        numbers |= {"law": str(law), "planned_kind": law.kind}
+    return TensorNumbers(
         one.name,
         one.shape,
         dtype_name(dtype),
@@ -235,27 +248,5 @@ def _tensor_numbers(one: TensorSeen) -> TensorNumbers:
         fan_in=fans[0],
         fan_out=fans[1],
         source=one.source,
+        **numbers,
     )
-    if m is not None:
-        step = max(len(m.sample) // 512, 1)
-        numbers = replace(
-            numbers,
-            mean=finite(m.mean),
-            std=finite(m.std),
-            kurtosis=finite(m.kurtosis),
-            low=finite(m.low),
-            high=finite(m.high),
-            zeros=m.zeros,
-            sample=tuple(m.sample[::step].tolist()) if m.size > 1 else (),
-        )
-    if law is not None:
-        numbers = replace(
-            numbers,
-            law=str(law),
-            planned_kind=law.kind,
-            planned_mean=finite(law.mean),
-            planned_std=finite(law.std),
-            planned_low=finite(law.low),
-            planned_high=finite(law.high),
-        )
-    return numbers

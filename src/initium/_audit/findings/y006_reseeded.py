@@ -49,19 +49,23 @@ from ..registry import Hit, check
 
 @check("Y006", "tensors share one stream", "error", level="weights", fix="unsafe", explains=("R001", "Y007"))
 def find(seen: Seen) -> Iterator[Hit]:
-    groups: dict[tuple[float, ...], list[str]] = {}
+    names_of, heads = [], []
     for one in seen.parameters:
         m, tensor = one.moments, one.tensor
         if m is None or tensor is None or m.size < 64 or m.constant or not one.random or one.computed:
             continue
-        head = tensor.flatten()[:16].double()
-        scale = float(head.abs().max())
-        if not tensor.is_floating_point() or scale == 0 or len(torch.unique(head)) < 12:
-            continue
-        groups.setdefault(tuple(round(float(x) / scale, 4) for x in head), []).append(one.name)
-    for names in groups.values():
+        if tensor.is_floating_point():
+            names_of.append(one.name)
+            heads.append(tensor.reshape(-1)[:16].double().cpu())
+    if not heads:
+        return
+    begun = torch.stack(heads)
+    groups: dict[tuple[float, ...], list[str]] = {}
+    for name, head in zip(names_of, (begun / begun.abs().amax(1, keepdim=True)).round(decimals=4).tolist(), strict=True):
+        groups.setdefault(tuple(head), []).append(name)
+    for head, names in groups.items():
         shapes = {seen.tensors[name].shape for name in names}
-        if len(shapes) > 1:
+        if len(shapes) > 1 and len(set(head)) >= 12:
             yield Hit(
                 names[0],
                 f"{len(names)} tensors of {len(shapes)} shapes begin with the same random numbers",

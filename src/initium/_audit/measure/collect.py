@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +18,8 @@ from ..report import NotRun
 from .canary import found
 from .construct import Construction, again, first_line, lost_writes, missed_on_meta, run_constructor
 from .inputs import candidates, given
-from .likeness import rows_of
-from .moments import Moments, moments_of
+from .likeness import rows_of, rows_of_all
+from .moments import Moments, moments_of, moments_of_all
 from .probe import CannotRun, probe
 from .seen import Seen, TensorSeen
 
@@ -113,29 +112,38 @@ def _built(make: Callable[[], nn.Module], seed: int, label: str) -> Construction
 
 
 def _tensors(seen: Seen, inv: Inventory, values: bool) -> None:
-    for slot in inv.slots:
-        if slot.tied_to is None:
-            seen.tensors[slot.name] = _tensor(slot, seen.built, values)
+    slots = [slot for slot in inv.slots if slot.tied_to is None]
+    tensors = [slot.tensor.detach() for slot in slots]
+    read = [one for one in tensors if values and not one.is_meta and one.numel()]
+    moments = dict(zip(map(id, read), moments_of_all(read), strict=True))
+    for slot, tensor in zip(slots, tensors, strict=True):
+        seen.tensors[slot.name] = _tensor(slot, seen.built, tensor, moments.get(id(tensor)))
+    matrices = {one.name: _matrix(one.tensor, one.moments) for one in seen.tensors.values() if not one.is_buffer}
+    real = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    for name, rows in zip(real, rows_of_all(list(real.values())), strict=True):
+        seen.tensors[name] = seen.tensors[name]._replace(rows=rows)
 
 
-def _tensor(slot: Slot, built: Construction | None, values: bool) -> TensorSeen:
+def _matrix(tensor: Tensor | None, moments: Moments | None) -> Tensor | None:
+    """A tensor's rows, where they are worth comparing."""
+    if tensor is None or moments is None or tensor.dim() < 2 or not tensor.is_floating_point():
+        return None
+    if moments.constant or moments.nan or moments.inf or tensor.shape[0] < 2 or tensor.numel() < 2 * tensor.shape[0]:
+        return None
+    return tensor.reshape(tensor.shape[0], -1)
+
+
+def _tensor(slot: Slot, built: Construction | None, tensor: Tensor, moments: Moments | None) -> TensorSeen:
     trace = built.trace(slot.tensor) if built is not None and slot.computed is None else None
     if slot.tensor.is_meta:
         return TensorSeen(slot.name, None, slot, trace=trace)
-    tensor = slot.tensor.detach()
     one = TensorSeen(slot.name, tensor, slot, trace=trace)
-    moments: Moments | None = moments_of(tensor) if values and tensor.numel() else None
     if trace is not None and _may_be_unfilled(trace.blank, tensor, moments):
         unfilled = int(found(tensor).sum())
         if not unfilled and not trace.writes and trace.blank and moments is not None and moments.nan == tensor.numel():
             unfilled = tensor.numel()
-        one = replace(one, unfilled=unfilled)
-    rows = None
-    if moments is not None and not slot.is_buffer and len(slot.shape) >= 2 and tensor.is_floating_point():
-        matrix = tensor.reshape(tensor.shape[0], -1)
-        if matrix.shape[0] > 1 and matrix.shape[1] > 1 and not moments.constant and not moments.nan and not moments.inf:
-            rows = rows_of(matrix)
-    return replace(one, moments=moments, rows=rows)
+        one = one._replace(unfilled=unfilled)
+    return one._replace(moments=moments)
 
 
 def _may_be_unfilled(blank: bool, tensor: Tensor, moments: Moments | None) -> bool:
@@ -196,7 +204,8 @@ def _unmoved(seen: Seen, other: Inventory) -> list[str]:
         mine = seen.tensors.get(slot.name)
         if mine is None or mine.tensor is None or mine.moments is None or mine.unfilled or mine.computed or slot.tensor.is_meta:
             continue
-        drawn = mine.random and not mine.moments.constant and mine.moments.size >= 16
+        sample = mine.moments.sample  # a draw of which nothing is left, as under an orthogonal parametrisation, is none
+        drawn = mine.random and len(sample) >= 16 and 2 * len(sample.unique()) > min(len(sample), 256)
         if drawn and not mine.is_buffer and slot.tensor.requires_grad and mine.tensor.shape == slot.tensor.shape:
             if torch.equal(mine.tensor, slot.tensor.detach()):
                 unmoved.append(slot.name)
@@ -244,10 +253,8 @@ def _file(path: str | Path, label: str, wanted: Wanted, clock: _Clock) -> tuple[
     for one in tensors:
         tensor = tensors.read(one.key)
         moments = moments_of(tensor) if wanted.values and tensor.numel() else None
-        rows = None
-        if moments is not None and tensor.dim() >= 2 and tensor.is_floating_point() and not moments.constant:
-            matrix = tensor.reshape(tensor.shape[0], -1)
-            rows = rows_of(matrix) if min(matrix.shape) > 1 and not moments.nan and not moments.inf else None
+        matrix = _matrix(tensor, moments)
+        rows = rows_of(matrix) if matrix is not None else None
         seen.tensors[one.key] = TensorSeen(one.key, tensor, None, moments, rows=rows)
     clock.lap("values")
     reason = "a file has values and no code"

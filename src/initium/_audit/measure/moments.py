@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 _CHUNK = 1 << 17  # elements looked at together: they stay in the cache from one question to the next
 _SAMPLE = 4096
+_TOGETHER = 1 << 18  # elements of small tensors that are measured together
 
 
 class Moments(NamedTuple):
@@ -52,8 +54,8 @@ class Moments(NamedTuple):
 
     @property
     def mark(self) -> tuple[float, ...]:
-        """What two tensors of the same values, walked in the same order, share."""
-        return (self.size, self.mean, self.std, self.low, self.high, self.zeros)
+        """What two tensors of the same values share, however they were summed."""
+        return (self.size, self.low, self.high, self.zeros)
 
 
 def moments_of(tensor: Tensor) -> Moments:
@@ -64,6 +66,51 @@ def moments_of(tensor: Tensor) -> Moments:
         total.add(flat[start : start + _CHUNK])
     step = max(flat.numel() // _SAMPLE, 1)
     return total.result(_tiniest(tensor.dtype), flat[::step][:_SAMPLE].float())
+
+
+def moments_of_all(tensors: Sequence[Tensor]) -> list[Moments]:
+    """Measure many tensors: small ones of one size and dtype together, as the rows of a matrix in fp64."""
+    found: list[Moments | None] = [None] * len(tensors)
+    alike: dict[tuple[int, torch.dtype, torch.device], list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        if type(tensor) is Tensor and 0 < tensor.numel() <= _SAMPLE and _is_plain(tensor):
+            alike.setdefault((tensor.numel(), tensor.dtype, tensor.device), []).append(place)
+    for (size, dtype, _), places in alike.items():
+        most = max(_TOGETHER // size, 1)
+        for start in range(0, len(places), most) if len(places) > 1 else ():
+            part = places[start : start + most]
+            for place, one in zip(part, _of_rows([tensors[i].reshape(-1) for i in part], dtype), strict=True):
+                found[place] = one
+    return [moments_of(tensor) if one is None else one for one, tensor in zip(found, tensors, strict=True)]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not tensor.is_complex() and not tensor.is_quantized and not tensor.is_neg()
+
+
+def _of_rows(rows: list[Tensor], dtype: torch.dtype) -> list[Moments | None]:
+    """The moments of each row; None for one that holds what is not finite."""
+    x = torch.stack(rows).double()
+    n, tiny = x.shape[1], _tiniest(dtype)
+    low, high = x.aminmax(dim=1)
+    mean = x.mean(1)
+    square = (x - mean[:, None]).square_()
+    variance = square.mean(1)
+    fourth = square.square_().mean(1)
+    size = x.abs()
+    small = ((size > 0) & (size < tiny)).sum(1).tolist() if tiny else [0] * len(rows)
+    zeros = (x == 0).sum(1).tolist()
+    columns = (mean.tolist(), variance.tolist(), fourth.tolist(), low.tolist(), high.tolist())
+    found: list[Moments | None] = []
+    for row, m, v, f, a, b, zero, few in zip(rows, *columns, zeros, small, strict=True):
+        if not (math.isfinite(a) and math.isfinite(b)):
+            found.append(None)
+        elif a == b:
+            found.append(Moments(n, a, 0.0, math.nan, a, b, zero, 0, 0, few, row.float()))
+        else:
+            kurtosis = f / v**2 if v**2 > 0 else math.nan
+            found.append(Moments(n, m, math.sqrt(v), kurtosis, a, b, zero, 0, 0, few, row.float()))
+    return found
 
 
 def _flat(tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -19,8 +19,7 @@ from .probe import Probe, Signal
 from .watch import Trace, Write
 
 
-@dataclass(frozen=True)
-class TensorSeen:
+class TensorSeen(NamedTuple):
     """One tensor of the model.
 
     Args:
