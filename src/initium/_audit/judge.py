@@ -41,7 +41,8 @@ def variance_z(ratio: float, law: Law, elements: int) -> float:
     skew = (0.64 + (law.kurtosis - 1.8) / 1.2 * 2.19) / math.sqrt(elements)
     if skew < 1e-5:
         return t
-    return 6 / skew * (math.cbrt(max(1 + skew * t / 2, 0.0)) - 1) + skew / 6
+    root: float = max(1 + skew * t / 2, 0.0) ** (1 / 3)
+    return 6 / skew * (root - 1) + skew / 6
 
 
 def by_shape(seen: Seen, families: tuple[str, ...]) -> Iterator[tuple[TensorSeen, InitCall]]:

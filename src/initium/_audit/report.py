@@ -25,7 +25,8 @@ class Finding:
     Args:
         code: of the check, e.g. ``U001``; ``initium explain U001`` says more.
         severity: ``error``, ``warning`` or ``info``.
-        name: full name of the tensor or layer; a range of names where several are alike, ``layers.{0..3}.weight``.
+        name: full name of the tensor or layer; a range of names where several are alike, ``layers.{0..3}.weight``. Where one line of
+            code is guilty of more, the first.
         message: what is wrong, in a sentence.
         fix: what to write instead.
         source: the line that did it, ``file:line function``; None where nobody watched the construction.

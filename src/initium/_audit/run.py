@@ -166,25 +166,27 @@ def _explained(hits: dict[str, list[Hit]], known: dict[str, Check]) -> None:
 
 
 def _findings(one: Check, hits: list[Hit]) -> list[Finding]:
-    """Hits that are alike but for indices, as one finding."""
+    """Hits that are alike but for indices, or that one line of code is guilty of, as one finding."""
     alike: dict[tuple[Any, ...], dict[str, Hit]] = {}
     for hit in hits:
         words = re.sub(r"[-+.\de]*\d[-+.,\de]*", "#", hit.message)
         alike.setdefault((hit.severity or one.severity, hit.source, len(hit.names), words), {}).setdefault(hit.name, hit)
     found = []
-    for (severity, *_), named in alike.items():
-        for group in grouped((name, None) for name in named):
-            first = named[group.names[0]]
-            names = tuple(dict.fromkeys(name for at in group.names for name in (named[at].names or (at,))))
-            mark = hashlib.sha256(f"{one.code}\0{group.glob}".encode()).hexdigest()[:16]
+    for (severity, source, *_), named in alike.items():
+        groups = grouped((name, None) for name in named)
+        for part in [groups] if source is not None else [[group] for group in groups]:
+            first = named[part[0].names[0]]
+            names = tuple(dict.fromkeys(n for group in part for at in group.names for n in (named[at].names or (at,))))
+            globs = "\0".join(sorted(group.glob for group in part))
+            mark = hashlib.sha256(f"{one.code}\0{globs}".encode()).hexdigest()[:16]
             found.append(
                 Finding(
                     one.code,
                     severity,
-                    group.title,
+                    part[0].title,
                     first.message,
                     first.fix,
-                    first.source,
+                    source,
                     one.name,
                     names,
                     one.fix_safety,

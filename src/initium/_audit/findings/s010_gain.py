@@ -1,7 +1,8 @@
 """Weights so small or so large that the layer kills its signal, or blows it up.
 
 What it does:
-    gain = std · √fan_in, by the module's real fan. It reports gains under 0.0001 and over 30.
+    gain = std · √fan_in, by the module's real fan. It reports gains under 0.0001 and over 30. A layer with a constant bias of some size, as
+    the gate of a gMLP, which starts open, is left out where its gain is small.
 
 Why it is bad:
     With a gain of 1e-9 a layer's output, and every gradient behind it, is 1e-9 of what it should be: such a network cannot be trained
@@ -50,7 +51,9 @@ def find(seen: Seen) -> Iterator[Hit]:
         if fans is None or m is None or m.constant or m.size < 64 or not one.random or one.computed:
             continue
         gain = m.rms * math.sqrt(fans[0])
-        if 0 < gain < 1e-4 or gain > 30:
+        bias = seen.tensors.get(f"{one.name.rpartition('.')[0]}.bias")
+        starts_at_bias = bias is not None and bias.moments is not None and bias.moments.rms > 0.1
+        if (0 < gain < 1e-4 and not starts_at_bias) or gain > 30:
             word = "dies" if gain < 1 else "explodes"
             yield Hit(
                 one.name,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 
+from ..._grouping import grouped
 from ..._table import terminal_width
 from ..report import Finding, Report
 
 _MARK = {"error": "error", "warning": "warning", "info": "note"}
-_MOST = 4  # names that are listed of a finding about several
+_MOST = 4  # names, or ranges of them, that are listed of a finding about several
 
 
 def text(report: Report, least: str = "info", width: int | None = None) -> str:
@@ -29,9 +30,10 @@ def _finding(finding: Finding, width: int) -> str:
     lines = [f"{_MARK[finding.severity]}  {finding.code}  {finding.title}"]
     many = f"  (×{len(finding.names)})" if len(finding.names) > 1 else ""
     lines.append(f"  {printable(finding.name) or 'the whole model'}{many}")
-    if len(finding.names) > 1 and "{" not in finding.name:
-        rest = [printable(name) for name in finding.names if name != finding.name][:_MOST]
-        more = len(finding.names) - 1 - len(rest)
+    titles = [group.title for group in grouped((name, None) for name in finding.names)]
+    if len(titles) > 1:
+        rest = [printable(title) for title in titles if title != finding.name][:_MOST]
+        more = len(titles) - 1 - len(rest)
         lines.append(_wrapped(", ".join(rest) + (f", … {more} more" if more > 0 else ""), "  and ", "      ", width))
     lines.append(_wrapped(printable(finding.message), "  ", "  ", width))
     lines.append(_wrapped(printable(finding.fix), "  fix: ", "       ", width))
