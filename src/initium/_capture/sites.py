@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import sysconfig
@@ -104,12 +103,8 @@ def _kind_of(code: CodeType) -> int:
 
 def shown_path(path: str) -> str:
     """A path without the folder that Python imported it from."""
-    return _shown(path, tuple(sys.path), os.getcwd())
-
-
-@functools.lru_cache(maxsize=256)
-def _shown(path: str, folders: tuple[str, ...], here: str) -> str:
-    roots = sorted((root for root in folders if root and path.startswith(root.rstrip(os.sep) + os.sep)), key=len)
+    roots = sorted((root for root in sys.path if root and path.startswith(root.rstrip(os.sep) + os.sep)), key=len)
     if roots:
         return path[len(roots[-1].rstrip(os.sep)) + 1 :]
-    return path.removeprefix(here + os.sep)
+    here = os.getcwd() + os.sep
+    return path.removeprefix(here)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from ..._capture.sites import Site
 from ..._fans import Layout
 from ..._inventory import Inventory, Slot
 from .construct import Construction, Lost
@@ -115,7 +117,13 @@ class TensorSeen(NamedTuple):
             return None
         write = self.write
         site = write.site if write is not None else self.trace.made
-        return str(site) if site is not None else None
+        return _said(site, os.getcwd()) if site is not None else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _said(site: Site, here: str) -> str:
+    """A line in words; many tensors come from one, and paths are shown from the folder one is in."""
+    return str(site)
 
 
 @dataclass
