@@ -30,6 +30,27 @@ float single(const std::string &text) {
   return x;
 }
 
+// A JSON string of the basic plane, whose closing quote is at `end` afterwards, in UTF-8.
+std::string json_string(const std::string &text, size_t &end) {
+  std::string found;
+  while (text[++end] != '"') {
+    if (text[end] != '\\') {
+      found += text[end];
+      continue;
+    }
+    const unsigned code = static_cast<unsigned>(hex(text.substr(end + 2, 4)));  // \uXXXX
+    if (code < 0x800) {
+      found += static_cast<char>(0xC0 | code >> 6);
+    } else {
+      found += static_cast<char>(0xE0 | code >> 12);
+      found += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+    }
+    found += static_cast<char>(0x80 | (code & 0x3F));
+    end += 5;
+  }
+  return found;
+}
+
 double twice(const std::string &text) {
   const uint64_t bits = hex(text);
   double x;
@@ -109,7 +130,23 @@ struct Checker {
     std::istringstream before(text.substr(0, colon)), after(colon == std::string::npos ? "" : text.substr(colon + 3));
     while (before >> word) left.push_back(word);
     while (after >> word) right.push_back(word);
-    if (left[0] == "philox") {
+    if (left[0] == "key") {
+      const uint64_t seed = strtoull(left[1].c_str(), nullptr, 10);
+      size_t quote = text.find('"');
+      const std::string tag = json_string(text, quote);
+      quote = text.find('"', quote + 1);
+      const std::string name = json_string(text, quote);
+      const uint32_t length = static_cast<uint32_t>(tag.size());
+      std::string head(12, 0);
+      memcpy(&head[0], &seed, 8), memcpy(&head[8], &length, 4);  // little endian
+      head += tag;
+      const int64_t lengths[2] = {static_cast<int64_t>(name.size()), 0};  // the second name is empty
+      int64_t keys[8];
+      initium_keys(head.data(), static_cast<int64_t>(head.size()), name.data(), lengths, 2, keys, 4);
+      std::vector<unsigned char> four(16);
+      for (size_t i = 0; i < 4; ++i) memcpy(&four[4 * i], &keys[i], 4);
+      expect(text, right, elements(four, 4));
+    } else if (left[0] == "philox") {
       const uint32_t k[4] = {static_cast<uint32_t>(hex(left[6])), static_cast<uint32_t>(hex(left[7])),
                              static_cast<uint32_t>(hex(left[3])), static_cast<uint32_t>(hex(left[4]))};
       const uint64_t counter = hex(left[2]) << 32 | hex(left[1]);
@@ -182,7 +219,7 @@ int main(int count, char **arguments) {
     Checker checker(target, name.c_str());
     std::ifstream file(arguments[1]);
     for (std::string text; std::getline(file, text);)
-      if (!text.empty() && text[0] != '#' && text.compare(0, 4, "key ") != 0) checker.line(text);
+      if (!text.empty() && text[0] != '#') checker.line(text);
     checker.against_scalar();
     printf("%s: %d checked, %d wrong\n", name.c_str(), checker.checked, checker.wrong);
     wrong += checker.wrong + (checker.checked == 0);

@@ -1,9 +1,10 @@
-// The C interface: which targets there are, and the sharing out of jobs among threads.
+// The C interface: which targets there are, the sharing out of jobs among threads, and the keys of many names.
 #include <mutex>
 #include <string.h>
 
 #include "cpu.h"
 #include "fp_control.h"
+#include "key_hash.h"
 #include "pool.h"
 #include "target.h"
 
@@ -147,6 +148,22 @@ int32_t initium_fill(int32_t target, const initium_job *jobs, int64_t count, con
   run_on_threads(threads < useful ? threads : static_cast<int>(useful), [](void *context) { static_cast<Work *>(context)->run(); },
                  &work);
   return 0;
+}
+
+void initium_keys(const char *head, int64_t head_length, const char *names, const int64_t *lengths, int64_t count, int64_t *keys,
+                  int64_t step) {
+  KeyHash begun;
+  begun.update(head, static_cast<uint64_t>(head_length));
+  for (int64_t i = 0; i < count; ++i) {
+    const uint64_t length = static_cast<uint64_t>(lengths[i]);
+    char behind[4];
+    for (int byte = 0; byte < 4; ++byte) behind[byte] = static_cast<char>(length >> 8 * byte & 0xFF);
+    KeyHash hash = begun;
+    hash.update(behind, 4);
+    hash.update(names, length);
+    hash.finish(keys + i * step);
+    names += length;
+  }
 }
 
 int32_t initium_block(int32_t target, uint64_t counter, const uint32_t key[4], uint32_t words[64]) {

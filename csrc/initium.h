@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a structure or a function below changes; the caller refuses a library with another one. */
-#define INITIUM_ABI 1
+#define INITIUM_ABI 2
 
 enum { INITIUM_F32 = 0, INITIUM_F64 = 1, INITIUM_F16 = 2, INITIUM_BF16 = 3, INITIUM_U32 = 4, INITIUM_DTYPES = 5 };
 
@@ -65,6 +65,11 @@ INITIUM_API int32_t initium_target(const char *name);
 /* Runs the jobs on up to `threads` threads, the caller's among them. 0, or -1 if a law, dtype or target is unknown (then
  * nothing has been written). */
 INITIUM_API int32_t initium_fill(int32_t target, const initium_job *jobs, int64_t count, const initium_law *laws, int32_t threads);
+
+/* The keys of `count` streams of one seed and tag: `head` is what the hash is given before a name's length (_stream.py says it);
+ * `names` are in UTF-8, end to end, of `lengths` bytes each, below 2^32. Key i goes to keys[i * step] and the three after it. */
+INITIUM_API void initium_keys(const char *head, int64_t head_length, const char *names, const int64_t *lengths, int64_t count,
+                              int64_t *keys, int64_t step);
 
 /* The 64 words of 16 consecutive Philox4x32-10 counters, of which `counter`, a multiple of 16, is the lower half of the first:
  * word k of counter i at 16 k + i. For known-answer tests, whose counters lie beyond any tensor. */

@@ -12,7 +12,7 @@ from ._entry import Row, redecided
 from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._inventory import Inventory, Slot, inventory
-from ._laws import LAWS, Law
+from ._laws import LAWS
 from ._missing import Loaded, not_loaded
 from ._patterns import is_literal, matches
 from ._plan import Plan
@@ -21,9 +21,9 @@ from ._recipe import Recipe
 from ._recipe import recipe as recipe_of
 from ._rules import Rule
 from ._sharded.placed import located, needs_whole, reshard, why_not_located
-from ._stream import Keys, derive_key
-from ._tensors import is_ordinary, why_not_writable
-from .backends import as_job
+from ._stream import Keys
+from ._tensors import FLOATS, is_writable_run, why_not_writable
+from .backends import Alike, fill_named
 
 Only = str | Iterable[str] | Loaded | None
 Rename = Mapping[str, str] | Callable[[str], str] | None
@@ -70,12 +70,11 @@ def initialize(
     chosen = recipe_of(recipe)  # type: ignore[arg-type]
     reshard(model)
     inv = inventory(model)
-    names = [prefix + slot.name for slot in inv.slots]
     if isinstance(only, Loaded):
         only = not_loaded(inv, only.missing_keys)
-    selected = None if only is None else _selected(only, names, {slot.key: n for slot, n in zip(inv.slots, names, strict=True)})
+    selected = None if only is None else _selected(only, {slot.key: prefix + slot.name for slot in inv.slots})
     plan = decide(inv, chosen, seed_or_drawn(seed), prefix, selected)
-    return _apply(plan, inv, selected, prefix, None, part=False)
+    return _apply(plan, _writes(plan, list(zip(inv.slots, plan.rows(), strict=True)), selected))
 
 
 @uncollected
@@ -89,18 +88,20 @@ def apply(
         prefix = plan.prefix
     if isinstance(only, Loaded):
         only = not_loaded(inv, only.missing_keys)
-    selected = None if only is None else _selected(only, list(plan), {row.key: row.name for row in plan.rows()})
-    return _apply(plan, inv, selected, prefix, rename, part)
+    selected = None if only is None else _selected(only, {row.key: row.name for row in plan.rows()})
+    writes = _writes(plan, _matched(plan, inv, selected, prefix, rename, part), selected)
+    for slot, row, source in writes:
+        if slot.tensor.shape != source.decision.shape:
+            raise _misfit(row, slot.tensor, source.decision.shape)
+    return _apply(plan, writes)
 
 
-def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: str, rename: Rename, part: bool) -> Plan:
-    writes = _matched(plan, inv, selected, prefix, rename, part)
+def _apply(plan: Plan, writes: list[_Write]) -> Plan:
     ordinary, others = _checked(writes)
     notes = _write_computed(plan, [write for write in others if write[0].computed is not None])
     batch, seed = Batch(), plan.seed
     whole: list[str] = []
     with torch.no_grad():
-        batch.extend(as_job((tensor, law, derive_key(seed, name), 0, 0)) for tensor, law, name in ordinary)
         for slot, row, source in others:
             if slot.computed is None:
                 assert source.decision.program is not None
@@ -108,6 +109,7 @@ def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: 
                 batch.add(local, source.decision.program, Keys(seed, source.name), region)
                 if region is not None and needs_whole(source.decision.program):
                     whole.append(row.name)
+        fill_named(ordinary, seed)
         batch.run()
     notes.update(_tie_again(writes))
     if whole:
@@ -121,8 +123,9 @@ def _apply(plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: 
     )
 
 
-def _selected(only: str | Iterable[str], names: list[str], keys: Mapping[str, str]) -> frozenset[str]:
-    """The names that ``only`` means: names, globs, or state_dict keys."""
+def _selected(only: str | Iterable[str], keys: Mapping[str, str]) -> frozenset[str]:
+    """The names that ``only`` means: names, globs, or state_dict keys, which here are by them."""
+    names = list(keys.values())
     found: set[str] = set()
     for pattern in [only] if isinstance(only, str) else only:
         hits = {name for name in names if matches(pattern, name)} or {keys[pattern] for _ in [0] if pattern in keys}
@@ -135,51 +138,52 @@ def _selected(only: str | Iterable[str], names: list[str], keys: Mapping[str, st
 
 def _matched(
     plan: Plan, inv: Inventory, selected: frozenset[str] | None, prefix: str, rename: Rename, part: bool
-) -> list[_Write]:
-    """Which tensor of the model gets which row's values."""
+) -> list[tuple[Slot, Row]]:
+    """Which tensor of the model is which row of a plan that was made before, of this model or another."""
     rows = plan.by_name()
-    writes: list[_Write] = []
+    pairs: list[tuple[Slot, Row]] = []
     met: set[str] = set()
     strange: list[str] = []
-    straight = not prefix and rename is None
     for slot in inv.slots:
-        name = slot.name if straight else _renamed(prefix + slot.name, rename)
+        name = _renamed(prefix + slot.name, rename)
         row = rows.get(name)
         if row is None:
             if selected is None and not slot.is_buffer and slot.derived_from is None:
                 strange.append(name)
             continue
+        pairs.append((slot, row))
         met.add(name)
-        if selected is not None and name not in selected:
-            continue
-        source = row
-        if row.decision.kind == "tied" and row.related is not None:
-            source = rows.get(row.related, row)
-            if slot.tied_to is not None:
-                met.add(row.related)
-        if slot.tied_to is not None and (selected is None or _renamed(prefix + slot.tied_to, rename) in selected):
-            continue  # written under its first name
-        writes.append((slot, row, source))
+        if slot.tied_to is not None and row.decision.kind == "tied" and row.related is not None:
+            met.add(row.related)
     if strange:
         raise PlanError(
             f"the model has {len(strange)} parameters that the plan does not know:\n{listing(strange)}\n"
             f"make the plan from this model, or say prefix= or rename= if it is a part of a larger one"
         )
-    wanted = len(rows) if selected is None else len(selected)
-    lacking = (
-        []
-        if part or len(met) == wanted
-        else [
-            name
-            for name in (rows if selected is None else selected)
-            if name not in met and rows[name].decision.kind != "derived"
-        ]
-    )
+    lacking = [
+        name
+        for name in (rows if selected is None else selected)
+        if not part and name not in met and rows[name].decision.kind != "derived"
+    ]
     if lacking:
         raise PlanError(
             f"the plan has {len(lacking)} tensors that the model lacks:\n{listing(lacking)}\n"
             f"if the model is meant to hold a part of them only, say part=True"
         )
+    return pairs
+
+
+def _writes(plan: Plan, pairs: list[tuple[Slot, Row]], selected: frozenset[str] | None) -> list[_Write]:
+    """What is to be written, each tensor once, and the rows that say what."""
+    rows, writes = plan.by_name(), []
+    called = {} if selected is None else {slot.name: row.name for slot, row in pairs}
+    for slot, row in pairs:
+        if selected is not None and row.name not in selected:
+            continue
+        if slot.tied_to is not None and (selected is None or called.get(slot.tied_to) in selected):
+            continue  # written under its first name
+        tied = row.related is not None and row.decision.kind == "tied"
+        writes.append((slot, row, rows.get(row.related, row) if tied else row))
     return writes
 
 
@@ -189,20 +193,22 @@ def _renamed(name: str, rename: Rename) -> str:
     return rename(name) if callable(rename) else rename.get(name, name)
 
 
-def _checked(writes: list[_Write]) -> tuple[list[tuple[Tensor, Law, str]], list[_Write]]:
+def _checked(writes: list[_Write]) -> tuple[list[Alike], list[_Write]]:
     """What there is to write: ordinary tensors by laws, and the rest. Everything that can be wrong is found before anything is written."""
-    ordinary: list[tuple[Tensor, Law, str]] = []
+    ordinary: dict[tuple[int, torch.dtype], Alike] = {}
     others: list[_Write] = []
     lost: list[str] = []
     undefined: list[str] = []
     for slot, row, source in writes:
         decision, tensor = source.decision, slot.tensor
         program = decision.program
-        if tensor.shape != decision.shape:
-            raise _misfit(row, tensor, decision.shape)
         if program is not None:
-            if type(program) in LAWS and slot.computed is None and is_ordinary(tensor):
-                ordinary.append((tensor, program, source.name))  # type: ignore[arg-type]
+            if slot.address and slot.dtype in FLOATS and type(program) in LAWS and slot.computed is None and is_writable_run(tensor):
+                alike = ordinary.get((id(decision), slot.dtype))
+                if alike is None:
+                    alike = ordinary[id(decision), slot.dtype] = Alike(program)  # type: ignore[arg-type]
+                alike.outs.append(tensor)
+                alike.names.append(source.name)
                 continue
             others.append((slot, row, source))
             for written in (
@@ -224,7 +230,7 @@ def _checked(writes: list[_Write]) -> tuple[list[tuple[Tensor, Law, str]], list[
         raise PlanError(
             f"nobody ever fills {len(undefined)} tensors:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
         )
-    return ordinary, others
+    return list(ordinary.values()), others
 
 
 def _misfit(row: Row, tensor: Tensor, shape: tuple[int, ...]) -> PlanError | WriteError:

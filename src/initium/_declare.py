@@ -65,7 +65,7 @@ def declare(layer: M, **initializers: object) -> M:
         if tensor is None:
             continue
         layout = layouts.get(local, BIAS if local == "bias" and tensor.dim() == 1 else BARE)
-        slot = Slot(local, local, tensor, layer, local, layout, local in layer._buffers, None, None, None)
+        slot = Slot.alone(layer, local, tensor, layout, local in layer._buffers)
         fill_by_generator(tensor, initializer.bound(names_for(slot, {})), layout)
     layer.__dict__[DECLARED] = {**layer.__dict__.get(DECLARED, {}), **chosen}
     return layer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -33,10 +33,6 @@ class Batch:
     def add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region | None = None) -> None:
         """Fill ``out``, which holds ``region`` of the tensor that the program describes (the whole of it unless said)."""
         self._add(out, program, key_of, region or Region.whole(tuple(out.shape)), None)
-
-    def extend(self, jobs: Iterable[Job]) -> None:
-        """Fill ordinary tensors, whole, by elementwise laws: nearly all there are, and too many to be asked what they are twice."""
-        self._jobs.extend(jobs)
 
     def add_flat(self, out: Tensor, program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int) -> None:
         """Fill the 1-D ``out`` with the elements from flat index ``start`` of a tensor of ``shape``."""

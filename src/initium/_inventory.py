@@ -20,7 +20,7 @@ from ._fans import BARE, BIAS, KEPT_BUFFER, Layout
 from ._layouts.registry import layouts_of
 from ._parametrized import Computed, computed_weights
 from ._sharded.computed import shard_aware
-from ._tensors import why_placeholder, why_unreadable
+from ._tensors import address, why_placeholder, why_unreadable
 
 # class -> (the child that it wraps, whether that child's name stands in the state_dict's keys)
 _WRAPPERS = {
@@ -48,6 +48,7 @@ class Slot(NamedTuple):
         tied_to: the first name of the same tensor, or None.
         derived_from: the logical weight that this original belongs to, or None.
         computed: how to write it, where it is a computed weight.
+        size, dtype, address: of the tensor (see ``_tensors.address``), asked once.
     """
 
     name: str
@@ -60,14 +61,20 @@ class Slot(NamedTuple):
     tied_to: str | None
     derived_from: str | None
     computed: Computed | None
+    size: torch.Size
+    dtype: torch.dtype
+    address: int
+
+    @classmethod
+    def alone(cls, module: nn.Module, local: str, tensor: Tensor, layout: Layout, is_buffer: bool) -> Slot:
+        """A tensor of a module that is looked at by itself."""
+        return cls(
+            local, local, tensor, module, local, layout, is_buffer, None, None, None, tensor.shape, tensor.dtype, address(tensor)
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.tensor.shape)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.tensor.dtype
+        return tuple(self.size)
 
     @property
     def persistent(self) -> bool:
@@ -76,7 +83,7 @@ class Slot(NamedTuple):
 
     @property
     def ndim(self) -> int:
-        return self.tensor.dim()
+        return len(self.size)
 
     @property
     def role(self) -> str:
@@ -122,8 +129,8 @@ class _Walk:
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.modules: list[tuple[str, nn.Module]] = []
-        self._first: dict[int, tuple[str, Tensor]] = {}  # memory, or minus the object's id -> first name and tensor
-        self._views: dict[tuple[int, object], str] = {}
+        self._first: dict[int, Slot] = {}  # by address, or minus the object's id
+        self._views: dict[tuple[object, ...], str] = {}  # other shapes at a known address
         self._path: set[int] = set()
 
     def module(self, module: nn.Module, name: str, key: str, words: Mapping[str, Layout], derived: Mapping[str, str]) -> None:
@@ -205,40 +212,35 @@ class _Walk:
                 layout = own.get(local)
                 if layout is None:
                     layout = KEPT_BUFFER if is_buffer else BIAS if _is_bias(local, tensor) else BARE
-            tied_to = None
-            if type(tensor) in _PLAIN and tensor.layout is _STRIDED and (pointer := tensor.data_ptr()):
-                known = first.get(pointer)
-                if known is None:
-                    first[pointer] = (name, tensor)
-                else:
-                    tied_to = self._same_memory(known, name, tensor, pointer)
-            else:
-                if isinstance(tensor, UninitializedTensorMixin):
-                    raise PlanError(f"{name} is lazy and has no shape yet: run one forward pass first")
-                if reason := why_placeholder(tensor):
-                    raise PlanError(f"{name} cannot be read: {reason}")
-                known = first.setdefault(-id(tensor), (name, tensor))
-                tied_to = None if known[0] is name else known[0]
+            where = address(tensor)
+            if not where:
+                _refuse_unreadable(tensor, name)
+            known = first.get(where or -id(tensor))
+            tied_to = None if known is None else self._shown_before(known, name, tensor)
             derived_from = hidden.get(local) if hidden else None
             own_key = name if key is prefix else key + local
-            slots.append(_as_slot((name, own_key, tensor, module, local, layout, is_buffer, tied_to, derived_from, None)))
+            slot = _as_slot(
+                (name, own_key, tensor, module, local, layout, is_buffer, tied_to, derived_from, None)
+                + (tensor.shape, tensor.dtype, where)
+            )
+            slots.append(slot)
+            if known is None:
+                first[where or -id(tensor)] = slot
 
-    def _same_memory(self, known: tuple[str, Tensor], name: str, tensor: Tensor, pointer: int) -> str | None:
+    def _shown_before(self, known: Slot, name: str, tensor: Tensor) -> str | None:
         """The first name of a tensor that shows the same memory in the same way; another view of it is no tie."""
-        other = known[1]
+        other = known.tensor
         if tensor is other or (
             tensor.shape == other.shape and tensor.stride() == other.stride() and tensor.dtype == other.dtype
         ):
-            return known[0]
-        for (at, seen), first_name in self._views.items():
-            if at == pointer and seen == (tensor.shape, tensor.stride(), tensor.dtype):
-                return first_name
-        self._views[pointer, (tensor.shape, tensor.stride(), tensor.dtype)] = name
-        return None
+            return known.name
+        first = self._views.setdefault((known.address, tensor.shape, tensor.stride(), tensor.dtype), name)
+        return None if first is name else first
 
     def _computed(self, computed: Computed, module: nn.Module, name: str, key: str, layout: Layout) -> None:
         local, computed = computed.local, shard_aware(computed, module)
-        self.slots.append(Slot(name + local, key + local, computed.read(), module, local, layout, False, None, None, computed))
+        slot = Slot.alone(module, local, computed.read(), layout, False)
+        self.slots.append(slot._replace(name=name + local, key=key + local, computed=computed))
 
 
 V = TypeVar("V")
@@ -254,8 +256,11 @@ def _is_bias(local: str, tensor: Tensor) -> bool:
     return local == "bias" and tensor.dim() == 1
 
 
-_PLAIN = frozenset({Tensor, nn.Parameter})
-_STRIDED = torch.strided
+def _refuse_unreadable(tensor: Tensor, name: str) -> None:
+    if isinstance(tensor, UninitializedTensorMixin):
+        raise PlanError(f"{name} is lazy and has no shape yet: run one forward pass first")
+    if reason := why_placeholder(tensor):
+        raise PlanError(f"{name} cannot be read: {reason}")
 
 
 def _wrapped(module: nn.Module) -> tuple[str, bool] | None:

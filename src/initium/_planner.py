@@ -98,24 +98,26 @@ class _Planner:
             self.notes += self._structured().notes
 
     def row(self, slot: Slot) -> Row:
-        if slot.tied_to is None and slot.derived_from is None:
-            made = self._decision(slot)
-            if made is None:
-                self.unclaimed.append(slot)
-                made = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
-            return as_row(
-                (self.prefix + slot.name, slot.key, made, None, slot.is_buffer, not slot.is_buffer or slot.persistent)
-            )
+        name, key, _, _, _, _, is_buffer, tied_to, derived_from, *_ = slot
+        if tied_to is not None or derived_from is not None:
+            return self._related(slot)
+        made = self._decision(slot)
+        if made is None:
+            self.unclaimed.append(slot)
+            made = Decision(slot.shape, slot.dtype, "undefined", role=slot.layout.role)
+        return as_row((self.prefix + name, key, made, None, is_buffer, not is_buffer or slot.persistent))
+
+    def _related(self, slot: Slot) -> Row:
+        """The row of a tensor that is tied to another or that a computed weight comes from."""
         name = self.prefix + slot.name
         if slot.tied_to is not None:
             return self._tied(slot, name)
         assert slot.derived_from is not None
-        shape, dtype = slot.shape, slot.dtype
-        decision = Decision(shape, dtype, "derived", role=slot.layout.role, rule=f"from {slot.derived_from}")
+        decision = Decision(slot.shape, slot.dtype, "derived", role=slot.layout.role, rule=f"from {slot.derived_from}")
         return Row(name, slot.key, decision, self.prefix + slot.derived_from, slot.is_buffer, slot.persistent)
 
     def _decision(self, slot: Slot) -> Decision | None:
-        _, _, tensor, module, local, layout, is_buffer, _, _, _ = slot
+        _, _, tensor, module, local, layout, is_buffer, _, _, _, size, dtype, where = slot
         declared = module.__dict__.get(DECLARED)
         if declared is not None and local in declared:
             return self._worked_out(slot, declared[local], "declared on the layer", (), "")
@@ -124,11 +126,11 @@ class _Planner:
         signature = (
             type(module),
             local if local in self._local else None,
-            tensor.shape,
-            tensor.dtype,
+            size,
+            dtype,
             id(layout),
             is_buffer,
-            tensor.is_meta,
+            not where and tensor.is_meta,
             tuple([rule.claims_name(slot) for rule in self._named]) if self._named else None,
             None if self._structure is None else self._structure.place(slot),
         )

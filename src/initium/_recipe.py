@@ -114,7 +114,7 @@ class Recipe:
                 if tensor is None:
                     continue
                 layout = layouts.get(local, BIAS if local == "bias" and tensor.dim() == 1 else BARE)
-                slot = Slot(local, local, tensor, module, local, layout, is_buffer, None, None, None)
+                slot = Slot.alone(module, local, tensor, layout, is_buffer)
                 _, initializer, _ = self.decide(slot)
                 if is_buffer and initializer is None and layout.reset is not None:
                     initializer = Reset()

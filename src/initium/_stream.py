@@ -63,12 +63,15 @@ _as_key: Callable[[tuple[int, ...]], Key] = functools.partial(
 )  # Key._make counts its words, at half the cost of a key
 
 
+def key_head(seed: int, tag: str) -> bytes:
+    """What a key's hash is given before the name: the seed, and the tag behind its length."""
+    encoded = tag.encode()
+    return seed.to_bytes(8, "little") + _LENGTH(len(encoded)) + encoded
+
+
 @functools.lru_cache(maxsize=64)
 def _hasher(seed: int, tag: str) -> hashlib.blake2b:
-    state = hashlib.blake2b(digest_size=16, person=b"initium/1")
-    encoded = tag.encode()
-    state.update(seed.to_bytes(8, "little") + _LENGTH(len(encoded)) + encoded)
-    return state
+    return hashlib.blake2b(key_head(seed, tag), digest_size=16, person=b"initium/1")
 
 
 def derive_key(seed: int, name: str, tag: str = VALUES) -> Key:

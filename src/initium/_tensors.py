@@ -51,15 +51,22 @@ def why_not_drawable(dtype: torch.dtype) -> str | None:
     return f"random values need a floating or complex dtype, not {str(dtype).removeprefix('torch.')}"
 
 
+def address(tensor: Tensor) -> int:
+    """Where the elements of a plain tensor lie; 0 for one that has no memory of its own: meta, empty, fake, sparse, a subclass, wrapped."""
+    try:
+        return tensor.data_ptr() if type(tensor) in _PLAIN and tensor.layout is _STRIDED else 0
+    except RuntimeError:  # by vmap, grad, …
+        return 0
+
+
+def is_writable_run(tensor: Tensor) -> bool:
+    """Of a tensor that has an address: its elements lie one behind the other as they are shown, and may be written."""
+    return tensor.is_contiguous() and not (tensor.is_neg() or tensor.is_inference())
+
+
 def is_ordinary(tensor: Tensor) -> bool:
-    """A plain, real, contiguous tensor that can be written, as nearly all are: told without the slower questions."""
-    return (
-        type(tensor) in _PLAIN
-        and tensor.dtype in FLOATS
-        and tensor.layout is _STRIDED
-        and tensor.is_contiguous()
-        and not (tensor.is_meta or tensor.is_inference())
-    )
+    """A real tensor in memory of its own that can be written from end to end, as nearly all are: told without the slower questions."""
+    return tensor.dtype in FLOATS and address(tensor) != 0 and is_writable_run(tensor)
 
 
 def why_not_writable(tensor: Tensor) -> str | None:

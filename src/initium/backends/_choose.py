@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .._errors import BackendError, nearest
-from ._protocol import Backend, Job
+from .._stream import derive_key
+from ._protocol import Alike, Backend, Job, as_job
 from .native import TARGETS, Native, native
 from .reference import Reference
 from .triton import Triton, triton
@@ -35,6 +36,21 @@ def fill(jobs: Sequence[Job]) -> None:
         if not jobs:
             return
     _REFERENCE.fill(jobs)
+
+
+def fill_named(groups: Sequence[Alike], seed: int) -> None:
+    """Fill whole tensors from the streams of their names. It does what ``fill`` does, at a third of the price where they are small."""
+    cpu = next((backend for backend in _fast() if isinstance(backend, Native)), None)
+    served, others = ([], groups) if cpu is None else cpu.fill_named(groups, seed)
+    if served:
+        torch.autograd.graph.increment_version([out for group in served for out in group.outs])
+    fill(
+        [
+            as_job((out, group.law, derive_key(seed, name), 0, 0))
+            for group in others
+            for out, name in zip(group.outs, group.names, strict=True)
+        ]
+    )
 
 
 def _fast() -> Iterator[Native | Triton]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
@@ -31,6 +32,21 @@ class Job(NamedTuple):
 
 
 as_job: Callable[[tuple[object, ...]], Job] = functools.partial(tuple.__new__, Job)  # Job(*all five) at a third of the time
+
+
+@dataclass(eq=False)
+class Alike:
+    """Whole tensors of one dtype and shape that get one law, each from the stream of its own name.
+
+    Args:
+        law: what to draw.
+        outs: ordinary tensors (``_tensors.is_ordinary``).
+        names: whose streams they get.
+    """
+
+    law: Law
+    outs: list[Tensor] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
 
 class Backend(Protocol):

@@ -13,30 +13,52 @@ import math
 import struct
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from .. import _laws as laws
 from .._errors import BackendError
-from .._stream import Key
-from ._protocol import Job
+from .._stream import VALUES, Key, key_head
+from .._tensors import address
+from ._protocol import Alike, Job
 
-_ABI = 1  # what csrc/initium.h must say
+_ABI = 2  # what csrc/initium.h must say
 _CONSTANT, _WORDS, _UNIFORM, _NORMAL, _TRUNCATED, _TABULATED = range(6)
 _DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 _U32 = 4
 _LAW = struct.Struct("=qqQqqQdd4f")  # initium_law
 _JOB = struct.Struct("=Q11q")  # initium_job
+_FIELDS, _KEY_FIELD = 12, 8  # of it, 8 bytes each; where the key begins
 
 _DENORMAL = 5e-324
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).resolve().parent.parent / "_native" / f"libinitium{_SUFFIX}"
 TARGETS = ("avx512", "avx2", "neon", "scalar")
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _unflushed(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, run while denormals are kept: a law's own numbers would lose theirs on the way to fp32."""
+
+    @functools.wraps(function)
+    def keeping(*args: P.args, **kwargs: P.kwargs) -> T:
+        if _DENORMAL * 1.0:
+            return function(*args, **kwargs)
+        torch.set_flush_denormal(False)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            torch.set_flush_denormal(True)
+
+    return keeping
 
 
 class Native:
@@ -54,18 +76,9 @@ class Native:
         if self.fill_served(jobs):
             raise BackendError("the native backend was given a tensor that it does not serve")
 
+    @_unflushed
     def fill_served(self, jobs: Sequence[Job]) -> list[Job]:
         """Runs the jobs on tensors that it serves, in one call of the library; the others come back."""
-        flushed = _DENORMAL * 1.0 == 0.0  # then a law's own numbers would lose theirs on the way to fp32
-        if flushed:
-            torch.set_flush_denormal(False)
-        try:
-            return self._fill_served(jobs)
-        finally:
-            if flushed:
-                torch.set_flush_denormal(True)
-
-    def _fill_served(self, jobs: Sequence[Job]) -> list[Job]:
         law_index: dict[torch.dtype, dict[int, int]] = {dtype: {} for dtype in _DTYPES}  # by id: the jobs keep the laws alive
         tables: list[array.array[float]] = []  # their memory is read until the call returns
         packed_laws: list[bytes] = []
@@ -76,7 +89,7 @@ class Native:
             out, law, key, start, stride = job
             dtype, count = out.dtype, out.numel()
             known = law_index.get(dtype)
-            if known is None or not (address := _address(out)):
+            if known is None or not (begin := _address(out)):
                 if count:
                     others.append(job)
                 continue
@@ -90,18 +103,61 @@ class Native:
                 index = known[id(law)] = len(packed_laws)
                 packed_laws.append(packed)
             if stride == 0 and out.is_contiguous():
-                packed_jobs.append(pack(address, index, 1, count, 0, 1, start, 0, *key))
+                packed_jobs.append(pack(begin, index, 1, count, 0, 1, start, 0, *key))
             else:
-                packed_jobs.append(pack(address, index, *_layout(out, stride), start, stride, *key))
+                packed_jobs.append(pack(begin, index, *_layout(out, stride), start, stride, *key))
         if packed_jobs:
-            self._run(packed_jobs, packed_laws)
+            self._run(b"".join(packed_jobs), len(packed_jobs), packed_laws)
         return others
+
+    @_unflushed
+    def fill_named(self, groups: Sequence[Alike], seed: int) -> tuple[list[Alike], list[Alike]]:
+        """Runs the groups all of whose tensors it serves, in one call of the library: (those, the others)."""
+        served: list[Alike] = []
+        others: list[Alike] = []
+        tables: list[array.array[float]] = []  # their memory is read until the call returns
+        packed_laws: list[bytes] = []
+        addresses, sizes, indices, names = array.array("q"), array.array("q"), array.array("q"), list[str]()
+        for group in groups:
+            found = _addresses(group.outs)
+            packed = _packed(group.law, group.outs[0].dtype, tables) if found else None
+            if packed is None:
+                others.append(group)
+                continue
+            addresses.extend(found)
+            sizes.extend([group.outs[0].numel()] * len(found))
+            indices.extend([len(packed_laws)] * len(found))
+            names += group.names
+            packed_laws.append(packed)
+            served.append(group)
+        if served:
+            count = len(names)
+            jobs, ones = array.array("q", bytes(8 * _FIELDS * count)), array.array("q", [1]) * count
+            # out, law, rows, width and step; row step, start and stride are 0
+            for field, column in ((0, addresses), (1, indices), (2, ones), (3, sizes), (5, ones)):
+                jobs[field::_FIELDS] = column
+            self._write_keys(seed, VALUES, names, jobs, _KEY_FIELD, _FIELDS)
+            self._run(jobs.buffer_info()[0], count, packed_laws)
+        return served, others
+
+    def keys(self, seed: int, names: Sequence[str], tag: str = VALUES) -> list[Key]:
+        """``_stream.derive_key`` of many names."""
+        words = array.array("q", bytes(32 * len(names)))
+        self._write_keys(seed, tag, names, words, 0, 4)
+        return [Key(*words[place : place + 4]) for place in range(0, len(words), 4)]
+
+    def _write_keys(self, seed: int, tag: str, names: Iterable[str], to: array.array[int], place: int, step: int) -> None:
+        """Name after name the four words of its key, from ``place`` on, ``step`` places apart."""
+        head, encoded = key_head(seed, tag), [name.encode() for name in names]
+        lengths, begin = array.array("q", map(len, encoded)), to.buffer_info()[0] + 8 * place
+        at = lengths.buffer_info()[0]
+        self._library.initium_keys(head, len(head), b"".join(encoded), at, len(encoded), begin, step)
 
     def words(self, key: Key, start: int, count: int) -> Tensor:
         """The stream's words, as ``_stream.words`` gives them: int64 values in [0, 2**32)."""
         out = torch.empty(count, dtype=torch.int32, device="cpu")
         law = _LAW.pack(_WORDS, _U32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        self._run([_JOB.pack(out.data_ptr(), 0, 1, count, 0, 1, start, 0, *key)], [law])
+        self._run(_JOB.pack(out.data_ptr(), 0, 1, count, 0, 1, start, 0, *key), 1, [law])
         return out.long() & 0xFFFFFFFF
 
     def block(self, counter: int, key: Key) -> list[int]:
@@ -110,9 +166,9 @@ class Native:
         self._library.initium_block(self._target, counter, (ctypes.c_uint32 * 4)(*key), words)
         return list(words)
 
-    def _run(self, packed_jobs: list[bytes], packed_laws: list[bytes]) -> None:
-        jobs, laws, threads = b"".join(packed_jobs), b"".join(packed_laws), torch.get_num_threads()
-        if self._library.initium_fill(self._target, jobs, len(packed_jobs), laws, threads) != 0:
+    def _run(self, jobs: bytes | int, count: int, packed_laws: list[bytes]) -> None:
+        """Jobs as they are packed, or their address."""
+        if self._library.initium_fill(self._target, jobs, count, b"".join(packed_laws), torch.get_num_threads()) != 0:
             raise BackendError(
                 "the native library refused a job (a defect of initium): INITIUM_BACKEND=reference draws without it"
             )
@@ -120,15 +176,14 @@ class Native:
 
 def _address(tensor: Tensor) -> int:
     """Where a plain CPU tensor's elements lie; 0 for those that have no memory, or whose memory is not what they show."""
-    kind = type(tensor)
-    if (kind is not Tensor and kind is not Parameter) or not tensor.is_cpu:  # a subclass may keep its numbers elsewhere
-        return 0
-    if tensor.is_neg():  # the imaginary part of a lazy conjugate: what lies in memory has the other sign
-        return 0
-    try:
-        return tensor.data_ptr()  # 0 on meta, under functionalize, and where FSDP has taken the memory and left the shape
-    except RuntimeError:  # sparse, or wrapped by vmap, grad, …
-        return 0
+    # neg: the imaginary part of a lazy conjugate, whose memory has the other sign
+    return 0 if not tensor.is_cpu or tensor.is_neg() else address(tensor)
+
+
+def _addresses(outs: list[Tensor]) -> list[int]:
+    """Where ordinary tensors lie; [] unless all lie in the CPU's memory."""
+    found = [out.data_ptr() for out in outs if out.is_cpu]
+    return found if len(found) == len(outs) and all(found) else []
 
 
 def _layout(out: Tensor, stride: int) -> tuple[int, int, int, int]:
@@ -232,6 +287,8 @@ def _library() -> ctypes.CDLL | None:
     pointer, i32, i64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     library.initium_targets.restype = ctypes.c_char_p
     library.initium_target.argtypes = [ctypes.c_char_p]
-    library.initium_fill.argtypes = [i32, ctypes.c_char_p, i64, ctypes.c_char_p, i32]
+    library.initium_fill.argtypes = [i32, pointer, i64, ctypes.c_char_p, i32]
+    library.initium_keys.argtypes = [ctypes.c_char_p, i64, ctypes.c_char_p, pointer, i64, pointer, i64]
+    library.initium_keys.restype = None
     library.initium_block.argtypes = [i32, ctypes.c_uint64, pointer, pointer]
     return library
