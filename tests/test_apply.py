@@ -256,6 +256,24 @@ def test_constants_are_written_in_the_tensors_own_dtype() -> None:
     assert model.bias[0].item() == 0.1
 
 
+def test_a_tensor_whose_memory_has_the_other_sign_gets_the_planned_values() -> None:
+    """A lazily negated view is contiguous and plain: only ``is_neg`` tells."""
+    model = nn.Linear(3, 2)
+    model.weight = nn.Parameter(torch._neg_view(torch.zeros(2, 3)))  # type: ignore[attr-defined]
+    assert model.weight.is_neg()
+    plan = initium.initialize(model, "he", seed=0)
+    assert torch.equal(model.weight.detach().flatten(), plan.values("weight"))
+
+
+def test_a_plan_is_applied_to_a_model_of_another_dtype() -> None:
+    """The tensors' dtypes count, not those of the plan, and tensors that share a decision may differ in it."""
+    plan = initium.plan(nn.ModuleList([nn.Linear(8, 8) for _ in range(3)]), "he", seed=0)
+    mixed = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8).half(), nn.Linear(8, 8).double()])
+    plan.apply(mixed)
+    for index, layer in enumerate(mixed):
+        assert torch.equal(layer.weight.detach().flatten(), plan.values(f"{index}.weight").to(layer.weight.dtype))
+
+
 def test_an_empty_model_has_an_empty_plan() -> None:
     plan = initium.initialize(nn.Sequential(), "he", seed=0)
     assert isinstance(plan, Plan)

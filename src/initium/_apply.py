@@ -23,7 +23,7 @@ from ._rules import Rule
 from ._sharded.placed import located, needs_whole, reshard, why_not_located
 from ._stream import Keys
 from ._tensors import FLOATS, is_writable_run, why_not_writable
-from .backends import Alike, fill_named
+from .backends import Alike
 
 Only = str | Iterable[str] | Loaded | None
 Rename = Mapping[str, str] | Callable[[str], str] | None
@@ -102,6 +102,7 @@ def _apply(plan: Plan, writes: list[_Write]) -> Plan:
     batch, seed = Batch(), plan.seed
     whole: list[str] = []
     with torch.no_grad():
+        batch.extend(ordinary, seed)
         for slot, row, source in others:
             if slot.computed is None:
                 assert source.decision.program is not None
@@ -109,7 +110,6 @@ def _apply(plan: Plan, writes: list[_Write]) -> Plan:
                 batch.add(local, source.decision.program, Keys(seed, source.name), region)
                 if region is not None and needs_whole(source.decision.program):
                     whole.append(row.name)
-        fill_named(ordinary, seed)
         batch.run()
     notes.update(_tie_again(writes))
     if whole:
@@ -182,8 +182,8 @@ def _writes(plan: Plan, pairs: list[tuple[Slot, Row]], selected: frozenset[str] 
             continue
         if slot.tied_to is not None and (selected is None or called.get(slot.tied_to) in selected):
             continue  # written under its first name
-        tied = row.related is not None and row.decision.kind == "tied"
-        writes.append((slot, row, rows.get(row.related, row) if tied else row))
+        related = row.related
+        writes.append((slot, row, rows.get(related, row) if related is not None and row.decision.kind == "tied" else row))
     return writes
 
 
@@ -203,7 +203,13 @@ def _checked(writes: list[_Write]) -> tuple[list[Alike], list[_Write]]:
         decision, tensor = source.decision, slot.tensor
         program = decision.program
         if program is not None:
-            if slot.address and slot.dtype in FLOATS and type(program) in LAWS and slot.computed is None and is_writable_run(tensor):
+            if (
+                slot.address
+                and slot.dtype in FLOATS
+                and type(program) in LAWS
+                and slot.computed is None
+                and is_writable_run(tensor)
+            ):
                 alike = ordinary.get((id(decision), slot.dtype))
                 if alike is None:
                     alike = ordinary[id(decision), slot.dtype] = Alike(program)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from . import _laws as laws
 from ._programs import At, Blocks, Computed, Draw, Given, Leaf, Made, Program, Renamed, Step
 from ._regions import Region, flat_boxes, law_jobs
 from ._stream import VALUES, Key, Keys
-from .backends import Job, fill
+from .backends import Alike, Job, fill, fill_named
 
 KeyOf = Callable[[str], Key]
 """The key of a stream by its tag."""
@@ -29,10 +29,15 @@ class Batch:
     def __init__(self) -> None:
         self._jobs: list[Job] = []
         self._copies: list[tuple[Tensor, Tensor]] = []
+        self._named: list[tuple[Sequence[Alike], int]] = []
 
     def add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region | None = None) -> None:
         """Fill ``out``, which holds ``region`` of the tensor that the program describes (the whole of it unless said)."""
         self._add(out, program, key_of, region or Region.whole(tuple(out.shape)), None)
+
+    def extend(self, groups: Sequence[Alike], seed: int) -> None:
+        """Fill whole ordinary tensors by elementwise laws, from the streams of their names: nearly all there are, and the cheapest."""
+        self._named.append((groups, seed))
 
     def add_flat(self, out: Tensor, program: Program, key_of: KeyOf, shape: tuple[int, ...], start: int) -> None:
         """Fill the 1-D ``out`` with the elements from flat index ``start`` of a tensor of ``shape``."""
@@ -48,10 +53,12 @@ class Batch:
 
     def run(self) -> None:
         """Draw everything that was added."""
+        for groups, seed in self._named:
+            fill_named(groups, seed)
         fill(self._jobs)
         for out, drawn in self._copies:
             out.copy_(drawn)
-        self._jobs, self._copies = [], []
+        self._named, self._jobs, self._copies = [], [], []
 
     def _add(self, out: Tensor, program: Program, key_of: KeyOf, region: Region, block: Region | None) -> None:
         if out.numel() == 0:

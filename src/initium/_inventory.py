@@ -69,7 +69,19 @@ class Slot(NamedTuple):
     def alone(cls, module: nn.Module, local: str, tensor: Tensor, layout: Layout, is_buffer: bool) -> Slot:
         """A tensor of a module that is looked at by itself."""
         return cls(
-            local, local, tensor, module, local, layout, is_buffer, None, None, None, tensor.shape, tensor.dtype, address(tensor)
+            local,
+            local,
+            tensor,
+            module,
+            local,
+            layout,
+            is_buffer,
+            None,
+            None,
+            None,
+            tensor.shape,
+            tensor.dtype,
+            address(tensor),
         )
 
     @property
@@ -219,9 +231,9 @@ class _Walk:
             tied_to = None if known is None else self._shown_before(known, name, tensor)
             derived_from = hidden.get(local) if hidden else None
             own_key = name if key is prefix else key + local
+            size, dtype = tensor.shape, tensor.dtype
             slot = _as_slot(
-                (name, own_key, tensor, module, local, layout, is_buffer, tied_to, derived_from, None)
-                + (tensor.shape, tensor.dtype, where)
+                (name, own_key, tensor, module, local, layout, is_buffer, tied_to, derived_from, None, size, dtype, where)
             )
             slots.append(slot)
             if known is None:

@@ -16,7 +16,7 @@ import initium.backends.native as module
 from initium import InitiumError
 from initium import _laws as laws
 from initium import _stream as stream
-from initium.backends import Job, backend_for, fill
+from initium.backends import Alike, Job, backend_for, fill, fill_named
 from initium.backends.native import native
 from initium.backends.reference import Reference
 
@@ -119,6 +119,68 @@ class TestFill:
         fill(jobs)
         assert ours < torchs
         assert torch.equal(jobs[77].out, expected(64, start=77))
+
+
+class TestNamed:
+    """Whole tensors by the streams of their names: keys and jobs are made by the library, and nothing else is."""
+
+    @pytest.mark.parametrize("tag", ["values", "signs", "", "größe" * 40])
+    @pytest.mark.parametrize("seed", [0, 1, 2**63, 2**64 - 1])
+    def test_keys_are_the_stream_s(self, seed, tag):
+        names = ["".join("abcé重.\0"[(7 * i + i // 3) % 7] for i in range(length)) for length in range(401)]
+        assert native().keys(seed, names, tag) == [stream.derive_key(seed, name, tag) for name in names]
+
+    def test_the_values_are_those_of_jobs(self):
+        groups = [
+            Alike(law, [torch.zeros(size, dtype=dtype) for _ in range(3)], [f"{law}/{dtype}/{i}" for i in range(3)])
+            for law in (LAW, laws.Uniform(-1, 1), laws.truncated(0, 1, 0.1, 0.101), laws.Constant(0.3))
+            for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+            for size in (1, 64, 100_001)
+        ]
+        fill_named(groups, 9)
+        for group in groups:
+            for out, name in zip(group.outs, group.names, strict=True):
+                alone = torch.zeros_like(out)
+                Reference().fill([Job(alone, group.law, stream.derive_key(9, name))])
+                assert torch.equal(out, alone), name
+
+    def test_autograd_sees_the_write(self):
+        outs = [torch.zeros(10), torch.nn.Parameter(torch.zeros(10))]
+        fill_named([Alike(LAW, outs, ["a", "b"])], 0)
+        assert [out._version for out in outs] == [1, 1]
+
+    @pytest.mark.parametrize("forced", ["", "reference", "scalar"])
+    def test_what_it_does_not_serve_goes_another_way(self, monkeypatch, forced):
+        monkeypatch.setenv("INITIUM_BACKEND", forced)
+        labelled, plain, refused = (
+            torch.zeros(9).as_subclass(Labelled),
+            torch.zeros(9),
+            torch.zeros(9, dtype=torch.float8_e4m3fn),
+        )
+        fill_named(
+            [Alike(LAW, [labelled, plain, torch.zeros(0)], ["a", "b", "c"]), Alike(laws.Constant(2.0), [refused], ["d"])], 0
+        )
+        for out, name in ((labelled, "a"), (plain, "b")):
+            alone = torch.zeros(9)
+            Reference().fill([Job(alone, LAW, stream.derive_key(0, name))])
+            assert torch.equal(out.as_subclass(torch.Tensor), alone)
+        assert refused.tolist() == [2.0] * 9
+
+    def test_denormals_are_kept(self):
+        outs = [torch.zeros(64), torch.zeros(64)]
+        fill_named([Alike(laws.Normal(0.0, 1e-40), outs[:1], ["a"])], 0)
+        assert torch.set_flush_denormal(True)
+        try:
+            fill_named([Alike(laws.Normal(0.0, 1e-40), outs[1:], ["a"])], 0)
+            assert torch.set_flush_denormal(False)
+            assert outs[0].abs().max() > 0
+            assert torch.equal(*outs)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def test_a_constant_that_the_dtype_cannot_hold_is_refused_as_torch_does(self):
+        with pytest.raises(RuntimeError, match=r"value cannot be converted to type .* without overflow"):
+            fill_named([Alike(laws.Constant(1e39), [torch.zeros(3)], ["a"])], 0)
 
 
 def _timed(call) -> float:

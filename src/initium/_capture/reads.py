@@ -17,7 +17,7 @@ from .. import _apply
 from .._init import dropin as _dropin
 from .._laws import Constant
 from .._programs import Program
-from ..backends import Job
+from ..backends import Alike
 from .mode import Recorder
 from .sites import look
 from .values import Cut, Fill
@@ -106,9 +106,10 @@ def init_functions_recorded(recorder: Recorder) -> Iterator[None]:
         def add(self, out: Tensor, program: Program, key_of: Any = None, region: Any = None) -> None:
             run(out, program, 0)
 
-        def extend(self, jobs: Iterable[Job]) -> None:
-            for job in jobs:
-                run(job.out, job.law, 0)
+        def extend(self, groups: Iterable[Alike], seed: int) -> None:
+            for group in groups:
+                for out in group.outs:
+                    run(out, group.law, 0)
 
         def run(self) -> None:
             """Nothing is left to do."""

@@ -181,8 +181,8 @@ def _address(tensor: Tensor) -> int:
 
 
 def _addresses(outs: list[Tensor]) -> list[int]:
-    """Where ordinary tensors lie; [] unless all lie in the CPU's memory."""
-    found = [out.data_ptr() for out in outs if out.is_cpu]
+    """Where ordinary tensors of one dtype lie; [] unless it is one of ours and all lie in the CPU's memory."""
+    found = [out.data_ptr() for out in outs if out.is_cpu] if outs[0].dtype in _DTYPES else []
     return found if len(found) == len(outs) and all(found) else []
 
 
