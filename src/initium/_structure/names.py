@@ -11,7 +11,7 @@ from .._fans import Layout
 from .._inventory import Slot
 
 _BLOCK = re.compile(
-    r"(Block|Layer|Bottleneck|BottleNeck|DecoderLayer|EncoderLayer|BasicBlock|InvertedResidual|SeparableConv|MBConv)(V?\d+)?$|^DiTBlock"
+    r"(Block|Layer|Bottleneck|BottleNeck|DecoderLayer|EncoderLayer|BasicBlock|InvertedResidual|SeparableConv|MBConv|BlockClassAttn)(V?\d+d?)?$|^DiTBlock"
 )
 _NOT_A_BLOCK = re.compile(r"(Conv|Norm|Embed\w*|Pool\w*|Dense|Linear|Position\w*)Layer$|^_DenseLayer$|MLPBlock|MlpBlock")
 _ATTENTION = re.compile(r"Attention|Attn|^MultiHead|^SelfOutput")
@@ -55,6 +55,7 @@ _UP = {
     "in_proj",
     "up",
     "linear_fc1",
+    "intermediate_dense",
 }
 _GATE = {"gate_proj", "wi_0", "fc1_g"}
 _DOWN = {
@@ -70,8 +71,14 @@ _DOWN = {
     "down",
     "output_linear",
     "linear_fc2",
+    "output_dense",
 }
-_IN_BLOCK = {"attn_out": "output", "ff_out": "down"}
+_IN_BLOCK = {
+    "attn_out": "output",
+    "ff_out": "down",
+    "ffn": "up",
+    "ffn_output": "down",
+}  # OLMo's and ALBERT's hold their maps themselves
 _PACKED = {"q": "query", "k": "key", "v": "value", "gate": "gate", "up": "up"}
 _HEADS = {
     *(
@@ -181,7 +188,7 @@ def _in_class(cls: str, child: str, module: nn.Module, layout: Layout) -> str | 
         return "output" if child in ("out_proj", "output_proj", "linear_out") else None
     if _FEED_FORWARD.search(cls):
         return _of_feed_forward(child, module)
-    if _BLOCK.search(cls) and child in _IN_BLOCK:  # OLMo's blocks hold their maps themselves
+    if _BLOCK.search(cls) and child in _IN_BLOCK:
         return _IN_BLOCK[child]
     if _BLOCK.search(cls) and child in ("fc1", "linear1", "fc2", "linear2", "pwconv1", "pwconv2", "lin1", "lin2"):
         return "up" if child.endswith("1") else "down"

@@ -111,7 +111,7 @@ def structure_of(inv: Inventory, said: Said = ()) -> Structure:
     """Read the structure of a model; ``said`` is the user's own word: (glob over full names, roles).
 
     Raises:
-        ArgumentError: the user says a role that does not exist.
+        ArgumentError: the user says a role that does not exist, or of a tensor that does not exist.
     """
     for glob, roles in said:
         for role in roles:
@@ -143,12 +143,14 @@ class _Reader:
         depth = depth_of(self.inv.model)
         longest = max((len(stack.blocks) for stack in self.stacks.values()), default=None)
         if len(self.stacks) == 1 and depth is not None and depth[1].startswith("config."):
-            longest = depth[0]  # the config speaks of the whole network, also where this is a part of it
+            longest = max(
+                depth[0], longest or 0
+            )  # of the whole network, also where this is a part; Swin's and ConvNeXt's counts stages
         elif longest is None and depth is not None:
             longest = depth[0]
         most = max((stack.branches for stack in self.stacks.values()), default=0) or None
         places = {name: self._place(name, longest, most) for name in self.slots}
-        return Structure(places, self._numbers(), self._notes(places))
+        return Structure(places, self._numbers(), self._notes(places, depth))
 
     # --- blocks
 
@@ -249,7 +251,7 @@ class _Reader:
 
     def _ends_of_the_model(self) -> None:
         """The head by its name, outside blocks; and the first weight in the order of registration."""
-        weights = [name for name, slot in self.slots.items() if slot.layout.role == "weight" and slot.derived_from is None]
+        weights = [name for name in self.slots if self._is_map(name)]
         heads: dict[str, str] = {}
         for name in weights:
             if self._block(name) is None and calls_itself_head(name.rpartition(".")[0]):
@@ -274,9 +276,13 @@ class _Reader:
 
     def _by_user(self) -> None:
         for glob, roles in self.said:
-            for name in self.slots:
-                if compiled(glob).fullmatch(name):
-                    self.roles[name] = roles, "what the recipe says"
+            found = [name for name in self.slots if compiled(glob).fullmatch(name)]
+            if not found:
+                raise ArgumentError(
+                    f"roles= says {', '.join(roles)} of {glob!r}, and no parameter has such a name.{nearest(glob, self.slots)}"
+                )
+            for name in found:
+                self.roles[name] = roles, "what the recipe says"
 
     # --- what is made of it
 
@@ -325,7 +331,7 @@ class _Reader:
             numbers["width"] = width
         return numbers
 
-    def _notes(self, places: Mapping[str, Place]) -> tuple[str, ...]:
+    def _notes(self, places: Mapping[str, Place], depth: tuple[int, str] | None) -> tuple[str, ...]:
         found = Counter(
             (place.shown, place.how) for place in places.values() if place.roles and not place.roles[0].endswith("_bias")
         )
@@ -335,7 +341,18 @@ class _Reader:
             notes.append(
                 f"no residual branch could be read in {len(self.opaque)} blocks ({self.opaque[0]}, …): say roles= where you need them"
             )
+        bare = [name for name, place in places.items() if place.layer is not None and not place.roles and self._is_map(name)]
+        if bare:
+            alike = list(dict.fromkeys(re.sub(r"\d+", "*", name) for name in bare))
+            shown = ", ".join([*alike[:4], *(["…"] if len(alike) > 4 else [])])
+            notes.append(f"no role for {len(bare)} weights in blocks ({shown}): say roles= where a rule should reach them")
+        if not self.stacks and depth is not None:
+            notes.append(f"no blocks were found: depth {depth[0]} is that of {depth[1]}")
         return tuple(notes)
+
+    def _is_map(self, name: str) -> bool:
+        slot = self.slots[name]
+        return slot.layout.role == "weight" and slot.derived_from is None
 
 
 def _weight_beside(bias: str) -> str:
