@@ -76,7 +76,8 @@ def irnn(std: float = 0.001, gain: float = 1.0, base: str = "he") -> Recipe:
     Not when: the units are tanh, whose slope below 1 forgets; or gates are there to learn what to keep.
 
     Args:
-        std: of the input weights. 0.001 is quoted from memory of the paper; no code of the authors was there to check it.
+        std: of the input weights; the paper's section 4 has them from "a Gaussian distribution with mean of zero and standard deviation of
+            0.001", and so has Keras's reproduction of it.
         gain: below 1 forgets faster.
         base: recipe for what this one does not speak of.
 
