@@ -12,17 +12,18 @@ from ._entry import Row, redecided
 from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
 from ._execute import Batch
 from ._inventory import Inventory, Slot, inventory
-from ._laws import LAWS
+from ._laws import LAWS, Constant
 from ._missing import Loaded, not_loaded
 from ._patterns import is_literal, matches
 from ._plan import Plan
 from ._planner import decide, seed_or_drawn
+from ._programs import Program
 from ._recipe import Recipe
 from ._recipe import recipe as recipe_of
 from ._rules import Rule
 from ._sharded.placed import located, needs_whole, reshard, why_not_located
 from ._stream import Keys
-from ._tensors import FLOATS, is_writable_run, why_not_writable
+from ._tensors import FLOATS, is_plain, is_writable_run, unexpanded, why_not_writable
 from .backends import Alike
 
 Only = str | Iterable[str] | Loaded | None
@@ -97,7 +98,7 @@ def apply(
 
 
 def _apply(plan: Plan, writes: list[_Write]) -> Plan:
-    ordinary, others = _checked(writes)
+    ordinary, others, repeated = _checked(writes, plan.seed)
     notes = _write_computed(plan, [write for write in others if write[0].computed is not None])
     batch, seed = Batch(), plan.seed
     whole: list[str] = []
@@ -111,6 +112,8 @@ def _apply(plan: Plan, writes: list[_Write]) -> Plan:
                 if region is not None and needs_whole(source.decision.program):
                     whole.append(row.name)
         batch.run()
+        for elements, values in repeated:
+            elements.copy_(values)
     notes.update(_tie_again(writes))
     if whole:
         said = f"{len(whole)} sharded tensors are computed whole by each rank that holds a part, one at a time: {', '.join(whole[:3])}"
@@ -193,10 +196,14 @@ def _renamed(name: str, rename: Rename) -> str:
     return rename(name) if callable(rename) else rename.get(name, name)
 
 
-def _checked(writes: list[_Write]) -> tuple[list[Alike], list[_Write]]:
-    """What there is to write: ordinary tensors by laws, and the rest. Everything that can be wrong is found before anything is written."""
+def _checked(writes: list[_Write], seed: int) -> tuple[list[Alike], list[_Write], list[tuple[Tensor, Tensor]]]:
+    """What there is to write: ordinary tensors by laws, the rest, and the elements of expanded views with their values.
+
+    Everything that can be wrong is found before anything is written.
+    """
     ordinary: dict[tuple[int, torch.dtype], Alike] = {}
     others: list[_Write] = []
+    repeated: list[tuple[Tensor, Tensor]] = []
     lost: list[str] = []
     undefined: list[str] = []
     for slot, row, source in writes:
@@ -215,6 +222,9 @@ def _checked(writes: list[_Write]) -> tuple[list[Alike], list[_Write]]:
                     alike = ordinary[id(decision), slot.dtype] = Alike(program)  # type: ignore[arg-type]
                 alike.outs.append(tensor)
                 alike.names.append(source.name)
+                continue
+            if slot.computed is None and (once := _repeated(tensor, program, Keys(seed, source.name))) is not None:
+                repeated.append(once)
                 continue
             others.append((slot, row, source))
             for written in (
@@ -236,7 +246,20 @@ def _checked(writes: list[_Write]) -> tuple[list[Alike], list[_Write]]:
         raise PlanError(
             f"nobody ever fills {len(undefined)} tensors:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
         )
-    return list(ordinary.values()), others
+    return list(ordinary.values()), others, repeated
+
+
+def _repeated(tensor: Tensor, program: Program, key_of: Keys) -> tuple[Tensor, Tensor] | None:
+    """The elements that an expanded view repeats and their values, where what is planned repeats them too; else None."""
+    if not is_plain(tensor) or (elements := unexpanded(tensor)).shape == tensor.shape or why_not_writable(elements):
+        return None
+    values = torch.empty(elements.shape if isinstance(program, Constant) else tensor.shape, dtype=tensor.dtype)
+    with torch.no_grad():
+        batch = Batch()
+        batch.add(values, program, key_of)
+        batch.run()
+        first = values[tuple(slice(0, size) for size in elements.shape)]
+        return (elements.detach(), first) if torch.equal(first.expand_as(values), values) else None
 
 
 def _misfit(row: Row, tensor: Tensor, shape: tuple[int, ...]) -> PlanError | WriteError:

@@ -114,6 +114,12 @@ def why_placeholder(tensor: Tensor) -> str | None:
     )
 
 
+def unexpanded(tensor: Tensor) -> Tensor:
+    """The elements that an expanded view repeats, each once, in the same number of axes."""
+    repeats = [stride == 0 and size > 1 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+    return tensor[tuple(slice(0, 1) if repeat else slice(None) for repeat in repeats)]
+
+
 def _overlaps(tensor: Tensor) -> bool:
     """Whether two elements share memory; exact for what expand, view, slice and transpose make."""
     if tensor.is_contiguous():

@@ -357,3 +357,76 @@ def test_values_and_comprehensions_are_told_by_the_line_of_their_function() -> N
     assert found["scale"] == f"{first + 2} __init__"
     assert found["shift"] == f"{first + 3} __init__"
     assert found["layers.1.bias"] == f"{first + 4} __init__"
+
+
+def _orthogonal_gates(m: nn.Module) -> None:
+    m.lstm = nn.LSTM(8, 16)
+    for p in m.lstm.parameters():
+        if p.dim() == 2:
+            for gate in p.chunk(4):
+                nn.init.orthogonal_(gate)
+    m.copied = copy.deepcopy(m.lstm)
+
+
+def _orthogonal_rows_of_a_view(m: nn.Module) -> None:
+    m.conv = nn.Conv2d(8, 16, 3)
+    nn.init.orthogonal_(m.conv.weight.view(16, -1)[:8])
+    nn.init.orthogonal_(m.conv.weight.view(16, -1)[8:], gain=2)
+    m.whole = nn.Conv2d(8, 16, 3)
+    nn.init.orthogonal_(m.whole.weight.view(16, -1))
+
+
+def _orthogonal_columns(m: nn.Module) -> None:
+    m.linear = nn.Linear(40, 20)
+    nn.init.orthogonal_(m.linear.weight[:, :20])
+    nn.init.orthogonal_(m.linear.weight[:, 20:])
+    m.linear.weight.data[:10].mul_(3)
+
+
+def _sparse_in_another_shape(m: nn.Module) -> None:
+    m.conv = nn.Conv2d(8, 16, 3)
+    nn.init.sparse_(m.conv.weight.view(16, -1), 0.5)
+    m.linear = nn.Linear(20, 40)
+    nn.init.eye_(m.linear.weight[:20])
+    nn.init.eye_(m.linear.weight.data[20:])
+
+
+def _views_of_one_flat_tensor(m: nn.Module) -> None:
+    flat = torch.empty(3000)
+    nn.init.normal_(flat, std=0.3)
+    m.a, m.b = nn.Parameter(flat[:1000].view(100, 10)), nn.Parameter(flat[1000:])
+
+
+def _expanded_buffers(m: nn.Module) -> None:
+    m.register_buffer("places", torch.arange(10).expand(4, 10))
+    m.register_buffer("twos", torch.ones(1, 5).expand(3, -1) * 2)
+    m.register_buffer("zeros", torch.zeros(1, 5).expand(3, 5))
+    m.register_buffer("drawn", torch.randn(1, 2000).expand(4, 2000))
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        _orthogonal_gates,
+        _orthogonal_rows_of_a_view,
+        _orthogonal_columns,
+        _sparse_in_another_shape,
+        _views_of_one_flat_tensor,
+        _expanded_buffers,
+    ],
+    ids=lambda fill: fill.__name__.strip("_"),
+)
+def test_what_is_made_whole_in_a_part_or_shown_by_a_view_is_as_it_was(fill: Callable[[nn.Module], None]) -> None:
+    plan = planned(fill)
+    if fill is _orthogonal_gates:
+        built = initium.build(Holder, fill, seed=0)
+        gates = built.lstm.weight_hh_l0.detach().chunk(4)
+        assert all(torch.allclose(gate @ gate.T, torch.eye(16), atol=1e-5) for gate in gates)
+        assert not torch.equal(gates[0], gates[1])
+        assert torch.equal(built.copied.weight_hh_l0, built.lstm.weight_hh_l0)
+        assert str(plan["lstm.weight_hh_l0"].initializer) == "orthogonal"
+    if fill is _orthogonal_columns:
+        rows = initium.build(Holder, fill, seed=0).linear.weight.detach()[10:, :20]
+        assert torch.allclose(rows @ rows.T, torch.eye(10), atol=1e-5)
+    if fill is _expanded_buffers:
+        assert initium.build(Holder, fill, seed=0).drawn.stride() == (0, 1)

@@ -11,7 +11,7 @@ import torch
 
 from .. import _laws as laws
 from .._fans import DENSE, Layout
-from .._programs import Program
+from .._programs import Made, Program
 from ..initializers import Constant, CutNormal, Dirac, Eye, Initializer, Normal, Ones, Orthogonal, Sparse, Uniform, Zeros
 from .sites import Call
 from .values import Cut
@@ -198,6 +198,8 @@ def initializer_of(law: Program) -> Initializer | None:
         return CutNormal(law.sigma, law.loc, law.low, law.high)
     if isinstance(law, laws.Constant):
         return Zeros() if law.value == 0 else Ones() if law.value == 1 else Constant(law.value)
+    if isinstance(law, Made) and isinstance(law.maker, Initializer):
+        return law.maker
     return None
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from .. import _laws as laws
 from .._errors import PlanError
 from .._programs import At, Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, packed
+from ..initializers import Orthogonal
 from .fold import settled_law
 from .values import Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, leaves
 
@@ -67,7 +68,8 @@ def homes_of(held: list[Held]) -> tuple[dict[int, Home], set[int]]:
                 taken.add(one.name)
         what = one.state.what
         if len(found) == 1 and isinstance(what, Drawn) and one.state.under is None and what.draw.ordinal not in homes:
-            if len(users[what.draw.ordinal]) == 1 and not what.draw.forced and not isinstance(what.law, (Made, Blocks)):
+            lone = len(users[what.draw.ordinal]) == 1 and not what.draw.forced and not one.view.repeats
+            if lone and not isinstance(what.law, (Made, Blocks)):
                 loose.add(what.draw.ordinal)
                 homes[what.draw.ordinal] = Home(one.name, "values", one.view.shape, (one.view.shape, 0))
     for one, found in draws:
@@ -86,8 +88,17 @@ def _direct(one: Held) -> Iterator[tuple[Drawn, Place]]:
     for write in one.state.writes():
         if isinstance(write.what, Drawn):
             place = place_of(write.view, one.view)
-            if place is not None:
+            if place is not None and _stays(write.what, place[0]):
                 yield write.what, place
+
+
+def _stays(drawn: Drawn, shape: tuple[int, ...]) -> bool:
+    """Whether a draw is the same in a box of that shape: what is made whole depends on the shape that it was made in."""
+    law = drawn.law
+    if not isinstance(law, (Made, Blocks)) or drawn.shape == shape:
+        return True
+    rows = isinstance(law, Made) and isinstance(law.maker, Orthogonal)  # which flattens all axes but the first
+    return rows and drawn.shape[:1] == shape[:1] and len(drawn.shape) > 1 and len(shape) > 1
 
 
 def place_of(part: View, whole: View) -> Place | None:
@@ -97,8 +108,8 @@ def place_of(part: View, whole: View) -> Place | None:
     if not whole.is_contiguous or part.dtype != whole.dtype:
         return None
     offset = part.offset - whole.offset
-    if not 0 <= offset < whole.numel:
-        return None
+    if not 0 <= offset <= whole.numel - part.numel:
+        return None  # it reaches beyond the tensor, as a buffer does that several parameters are views of
     inner = whole.numel // whole.shape[0] if whole.shape and whole.shape[0] else 0
     if part.is_contiguous and inner and offset % inner == 0 and part.numel % inner == 0:
         return (part.numel // inner, *whole.shape[1:]), offset  # whole rows, whatever shape they were written in
@@ -188,7 +199,7 @@ class Translator:
             whole_here = place is not None and place == (shape, 0)
             if home.tag == "values" and home.name == name and place is not None and place == home.place:
                 return law
-            if home.is_whole and (place is None or whole_here) and _numel(home.shape) == _numel(shape):
+            if home.is_whole and (place is None or whole_here) and _numel(home.shape) == _numel(shape) and _stays(what, shape):
                 return Renamed(home.name, law, home.tag)
             return _Steps(self).program(what, shape, dtype)
         if isinstance(what, Fill):
@@ -254,7 +265,7 @@ def overlaid(base: Program, shape: tuple[int, ...], low: list[int], extent: list
 
 
 def _cut(program: Program, axis: int, start: int, size: int) -> Program:
-    """The part of a program along an axis; laws go by addresses of the whole tensor, so they stay as they are."""
+    """A part of a program along an axis; laws go by addresses of the whole tensor, so they stay as they are."""
     if isinstance(program, laws.Law):
         return program
     if isinstance(program, Renamed) and isinstance(program.program, laws.Law):
@@ -268,7 +279,8 @@ def _cut(program: Program, axis: int, start: int, size: int) -> Program:
         for length, part in program.parts:
             first, last = max(start, place), min(start + size, place + length)
             if first < last:
-                parts.append((last - first, _cut(part, axis, first - place, last - first)))
+                part = part if last - first == length else _cut(part, axis, first - place, last - first)
+                parts.append((last - first, part))
             place += length
         return packed(axis, parts)
     raise _NoBlocksError
@@ -319,10 +331,13 @@ class _Steps:
         home = self._translator.home(drawn.draw)
         if known is None:
             self._alive.append(drawn)
-            law = settled_law(drawn.law)
-            whole = (
-                home.shape if not isinstance(law, (Made, Blocks)) or (home.is_whole and len(home.shape) > 1) else drawn.shape
-            )
+            law, whole = settled_law(drawn.law), home.shape
+            if isinstance(law, (Made, Blocks)):
+                box, offset = home.place
+                if home.is_whole:
+                    whole = home.shape if len(home.shape) > 1 else drawn.shape
+                else:  # made in its box, which is the rows that it draws
+                    law = overlaid(laws.Constant(0.0), whole, _index(offset, _row_major(whole)), list(box), law)
             known = self._known[id(drawn)] = self._leaf(Renamed(home.name, law, home.tag), whole)
         if home.is_whole:
             return self._shaped(known, shape)

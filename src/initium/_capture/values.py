@@ -46,6 +46,11 @@ class View(NamedTuple):
             expected *= size
         return True
 
+    @property
+    def repeats(self) -> bool:
+        """Whether elements are shown more than once, as by ``expand``."""
+        return any(stride == 0 and size > 1 for size, stride in zip(self.shape, self.stride, strict=True))
+
     def is_same_order(self, other: View) -> bool:
         """Whether both show the same elements in the same flat order."""
         if self.numel != other.numel or self.offset != other.offset or self.dtype != other.dtype:
