@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import initium
-from initium._audit.registry import Check
+from initium._audit.registry import Check, checks
 
 
 def namespace(one: Check, title: str) -> dict[str, Any]:
@@ -30,4 +30,5 @@ def namespace(one: Check, title: str) -> dict[str, Any]:
 def audited(one: Check, title: str) -> initium.Report:
     """The audit of a page's example, by every check that is not a preview, and this one."""
     found = namespace(one, title)
-    return initium.audit(found["Model"], found.get("inputs"), level=found.get("level"), preview=one.preview)
+    chosen = [code for code, other in checks().items() if not other.preview or other is one]
+    return initium.audit(found["Model"], found.get("inputs"), level=found.get("level"), select=chosen)

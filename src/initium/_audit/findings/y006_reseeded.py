@@ -47,7 +47,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("Y006", "tensors share one stream", "error", level="weights", fix="unsafe", explains=("R001", "Y007"))
+@check("Y006", "tensors share one stream", "error", level="weights", fix="unsafe", explains=("R001", "Y007", "Y008"))
 def find(seen: Seen) -> Iterator[Hit]:
     names_of, heads = [], []
     for one in seen.parameters:
