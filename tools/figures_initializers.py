@@ -24,6 +24,7 @@ MADE: dict[str, tuple[dict[str, object], tuple[int, ...]]] = {
     "hadamard": ({}, (32, 16)),
     "icnr": ({}, (8, 8, 3, 3)),
     "log_range": ({}, (8, 32)),
+    "new_tokens": ({"old": torch.outer(torch.linspace(1, -1, 14), torch.linspace(0.5, -1, 40)) + 0.2, "scale": 0.3}, (18, 40)),
     "parts": ({"base": "normal", "over": (("8:12", 0),)}, (16, 40)),
     "sinusoids": ({}, (16, 48)),
     "sparse": ({}, (30, 30)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ NETWORKS = {
     "sines": "12 layers of 256 sines",
     "resnet": "16 residual blocks of two convolutions with batch norm",
     "convnext": "16 ConvNeXt blocks of width 32",
+    "adm": "16 residual blocks of a U-net, group norms and SiLU",
+    "edm": "16 residual blocks of a U-net, group norms and SiLU",
     "residual": "32 residual blocks of two dense layers, without norms",
     "scalars": "32 residual blocks with a scalar α, without norms",
     "decoder": "a pre-norm decoder of 24 layers, width 64",
@@ -57,6 +60,10 @@ MEASURES = {
     "lags": ("steps back", "rms of the last state's gradient in the input"),
 }
 SHOWN = {
+    "adm": Shown("adm", ("torch",)),
+    "stable-diffusion": Shown("adm", ("torch",)),
+    "ddpmpp": Shown("edm", ("torch",)),
+    "edm-adm": Shown("edm", ("torch",)),
     "bert": Shown("decoder", ("gpt2", "torch")),
     "bn-zero-gamma": Shown("resnet", ("he",)),
     "chrono": Shown("lstm", ("forget-bias", "torch"), "lags", (("t_max", 200),)),
@@ -145,11 +152,45 @@ def _curves(name: str, shown: Shown) -> Figure:
     return Figure(svg.curves(lines, title, along, up), title)
 
 
+def _normal(net: nn.Module, recipe: str, name: str, std: float, what: str) -> Figure:
+    """Weights of one tensor over N(0, std²)."""
+    values = initium.plan(net, recipe, seed=0).values(name).double().tolist()
+    title = f"{len(values):,} weights of {what}: N(0, {std:g}²), the line."
+    density = lambda x: math.exp(-((x / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))  # noqa: E731
+    return Figure(svg.histogram(values, title, density), title)
+
+
 def _dcgan() -> Figure:
-    plan = initium.plan(nn.ConvTranspose2d(32, 16, 4), "dcgan", seed=0)
-    values = plan.values("weight").double().tolist()
-    title = f"{len(values):,} weights of a transposed convolution of 32 × 16 × 4 × 4: N(0, 0.02²), the line."
-    return Figure(svg.histogram(values, title, lambda x: 2.718281828459045 ** (-((x / 0.02) ** 2) / 2) / 0.05013256549), title)
+    return _normal(nn.ConvTranspose2d(32, 16, 4), "dcgan", "weight", 0.02, "a transposed convolution of 32 × 16 × 4 × 4")
+
+
+def _cyclegan() -> Figure:
+    return _normal(nn.Conv2d(32, 32, 3), "cyclegan", "weight", 0.02, "a convolution of 32 × 32 × 3 × 3")
+
+
+def _stylegan2() -> Figure:
+    net = nn.ModuleDict({"affine": nn.Linear(64, 64)})
+    return _normal(net, "stylegan2", "affine.weight", 1.0, "a layer of 64 × 64, which divides by √64 as it runs")
+
+
+def _lora() -> Figure:
+    net = nn.ModuleDict({"lora_A": nn.Linear(512, 8, bias=False), "lora_B": nn.Linear(8, 512, bias=False)})
+    values = initium.plan(net, "lora", seed=0).values("lora_A.weight").double().tolist()
+    title = "4,096 weights of A, 8 × 512: U(±1 / √512), the line. Those of B are 0."
+    end = 512**-0.5
+    return Figure(svg.histogram(values, title, lambda x: 0.5 / end, (-end, end)), title)
+
+
+def _controlnet() -> Figure:
+    lines = []
+    for name in ("controlnet", "torch"):
+        net = nn.ModuleDict({"controlnet_down_blocks": nn.ModuleList(nn.Conv2d(16, 16, 1) for _ in range(12))})
+        initium.initialize(net, name, seed=0)
+        x = probes.given(8, 16, 12, 12)
+        added = [probes.rms(conv.double()(x).detach()) for conv in net["controlnet_down_blocks"]]
+        lines.append(svg.Curve(name, added, name == "controlnet"))
+    title = "What 12 zero convolutions add to the frozen network: nothing, and beside it torch's own start."
+    return Figure(svg.curves(lines, title, "convolution", "rms of what is added", first=1), title)
 
 
 def _dit() -> Figure:
@@ -171,18 +212,17 @@ def _dit() -> Figure:
     return Figure(svg.curves(lines, title, "layer", "rms of what was added"), title)
 
 
-def _cleanrl() -> Figure:
+def _policy(recipe: str, actor: str, critic: str) -> Figure:
     """Probabilities of six actions over a thousand observations."""
     lines = []
-    for name in ("cleanrl", "torch"):
-        net = nn.ModuleDict({"actor": nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 6)), "critic": nn.Linear(8, 1)})
+    for name in (recipe, "torch"):
+        net = nn.ModuleDict({"body": nn.Linear(8, 64), actor: nn.Linear(64, 6), critic: nn.Linear(64, 1)})
         initium.initialize(net, name, seed=0)
+        net.double()
         with torch.no_grad():
-            chances = net.double()["actor"](probes.given(1000, 8)).softmax(1).sort(1).values.mean(0)
-        lines.append(svg.Curve(name, chances.tolist(), name == "cleanrl"))
-    title = (
-        "Six actions by their probability, from the least to the most likely, mean of 1,000 observations: 1 / 6 with cleanrl."
-    )
+            chances = net[actor](net["body"](probes.given(1000, 8)).tanh()).softmax(1).sort(1).values.mean(0)
+        lines.append(svg.Curve(name, chances.tolist(), name == recipe))
+    title = f"Six actions by their probability, from the least to the most likely, mean of 1,000 observations: 1 / 6 with {recipe}."
     return Figure(svg.curves(lines, title, "action, by rank", "probability", first=1), title)
 
 
@@ -193,4 +233,14 @@ def _mamba() -> Figure:
     return Figure(svg.histogram(values, title, lambda x: 0.5 if -3 <= x <= -1 else 0.0, (-3.2, -0.8)), title)
 
 
-SPECIAL: dict[str, Callable[[], Figure]] = {"cleanrl": _cleanrl, "dcgan": _dcgan, "dit": _dit, "mamba": _mamba}
+SPECIAL: dict[str, Callable[[], Figure]] = {
+    "cleanrl": lambda: _policy("cleanrl", "actor", "critic"),
+    "controlnet": _controlnet,
+    "cyclegan": _cyclegan,
+    "dcgan": _dcgan,
+    "dit": _dit,
+    "lora": _lora,
+    "mamba": _mamba,
+    "sb3": lambda: _policy("sb3", "action_net", "value_net"),
+    "stylegan2": _stylegan2,
+}

@@ -113,6 +113,42 @@ class Residual(nn.Module):
         return seen
 
 
+class UNetBlock(nn.Module):
+    """x + conv₁ silu(norm conv₀ silu(norm x)), by the names of guided diffusion or of EDM."""
+
+    def __init__(self, width: int, edm: bool) -> None:
+        super().__init__()
+        first, last = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        norms = [nn.GroupNorm(4, width) for _ in range(2)]
+        if edm:
+            self.norm0, self.conv0, self.norm1, self.conv1 = norms[0], first, norms[1], last
+        else:
+            self.in_layers = nn.Sequential(norms[0], nn.SiLU(), first)
+            self.out_layers = nn.Sequential(norms[1], nn.SiLU(), nn.Dropout(0.0), last)
+        self.edm = edm
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.edm:
+            return x + self.conv1(F.silu(self.norm1(self.conv0(F.silu(self.norm0(x))))))  # type: ignore[no-any-return]
+        return x + self.out_layers(self.in_layers(x))  # type: ignore[no-any-return]
+
+
+class UNet(nn.Module):
+    """The residual blocks of a U-net, without its stages."""
+
+    def __init__(self, depth: int, width: int, edm: bool) -> None:
+        super().__init__()
+        self.blocks, self.shape = nn.ModuleList(UNetBlock(width, edm) for _ in range(depth)), (8, width, 12, 12)
+
+    def signal(self) -> list[Tensor]:
+        x = given(*self.shape)
+        seen = [x.requires_grad_()]
+        for block in self.blocks:
+            x = block(x)
+            seen.append(x)
+        return seen
+
+
 class Attention(nn.Module):
     """Causal or full multi-head attention with four maps of their own."""
 
@@ -222,6 +258,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "sines": Sines,
     "resnet": lambda: Residual(16, 16, "conv"),
     "convnext": lambda: Residual(16, 32, "next"),
+    "adm": lambda: UNet(16, 16, edm=False),
+    "edm": lambda: UNet(16, 16, edm=True),
     "residual": lambda: Residual(32, 64, "plain"),
     "scalars": lambda: Residual(32, 64, "scalar"),
     "decoder": Transformer,

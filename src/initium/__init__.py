@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .initializers import LogRange as LogRange
     from .initializers import LogUniform as LogUniform
     from .initializers import Mimetic as Mimetic
+    from .initializers import NewTokens as NewTokens
     from .initializers import Normal as Normal
     from .initializers import Ones as Ones
     from .initializers import Orthogonal as Orthogonal
@@ -112,6 +113,7 @@ _HOMES = {
             "LogRange",
             "LogUniform",
             "Mimetic",
+            "NewTokens",
             "Normal",
             "Ones",
             "Orthogonal",

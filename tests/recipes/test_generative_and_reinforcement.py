@@ -1,4 +1,4 @@
-"""DCGAN, DiT and CleanRL: their numbers by hand, on models that have the modules and names of theirs."""
+"""GANs, DiT, CleanRL and Stable-Baselines3: their numbers by hand, on models that have the modules and names of theirs."""
 
 from __future__ import annotations
 
@@ -139,3 +139,75 @@ def test_cleanrl_atari() -> None:
     gains = [(agent.network[0], math.sqrt(2)), (agent.network[3], math.sqrt(2)), (agent.actor, 0.01), (agent.critic, 1.0)]
     for layer, gain in gains:
         assert torch.allclose(singular(layer.weight), torch.tensor(gain, dtype=torch.float64), rtol=1e-5)
+
+
+def test_stable_baselines3() -> None:
+    """common/policies.py: √2 on features and hidden layers, 0.01 and 1 on the two heads."""
+
+    class Policy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features_extractor = nn.Sequential(nn.Conv2d(4, 8, 8, 4), nn.ReLU(), nn.Flatten(), nn.Linear(32, 16))
+            self.mlp_extractor = nn.ModuleDict({"policy_net": nn.Linear(16, 16), "value_net": nn.Linear(16, 16)})
+            self.action_net, self.value_net = nn.Linear(16, 6), nn.Linear(16, 1)
+            self.log_std = nn.Parameter(torch.ones(6))
+
+    policy = Policy()
+    initium.initialize(policy, initium.recipe("sb3", log_std=-2.0), seed=0)
+    gains = [(policy.features_extractor[0], math.sqrt(2)), (policy.features_extractor[3], math.sqrt(2))]
+    gains += [(layer, math.sqrt(2)) for layer in policy.mlp_extractor.values()]
+    gains += [(policy.action_net, 0.01), (policy.value_net, 1.0)]
+    for layer, gain in gains:
+        assert torch.allclose(singular(layer.weight), torch.tensor(gain, dtype=torch.float64), rtol=1e-5)
+        assert not layer.bias.any()
+    assert torch.equal(policy.log_std, torch.full((6,), -2.0))
+
+
+@pytest.mark.parametrize(("kind", "std"), [("normal", 0.02), ("xavier", 0.02 * math.sqrt(2 / (72 + 144))), ("kaiming", math.sqrt(2 / 72))])
+def test_cyclegan(kind: str, std: float) -> None:
+    net = nn.Sequential(nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.InstanceNorm2d(16, affine=True), nn.ConvTranspose2d(16, 8, 3))
+    plan = initium.plan(net, initium.recipe("cyclegan", kind=kind), seed=0)
+    assert plan["0.weight"].std == pytest.approx(std)
+    assert plan["0.bias"].mean == plan["3.bias"].mean == plan["1.bias"].mean == 0
+    assert (plan["1.weight"].mean, plan["1.weight"].std) == (1.0, 0.02)
+    assert (plan["2.weight"].mean, plan["2.weight"].std) == (1.0, 0.0), "instance norms are not BatchNorm2d"
+    with pytest.raises(initium.InitiumError, match="kind 'orthgonal' not supported. Did you mean 'orthogonal'"):
+        initium.recipe("cyclegan", kind="orthgonal")
+
+
+class FullyConnectedLayer(nn.Module):
+    """StyleGAN2's, which scales its weight as it runs."""
+
+    def __init__(self, inputs: int, outputs: int, rate: float = 1.0) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(outputs, inputs)), nn.Parameter(torch.zeros(outputs))
+        self.gain, self.rate = rate / math.sqrt(inputs), rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ (self.weight * self.gain).T + self.bias * self.rate
+
+
+class SynthesisLayer(nn.Module):
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.affine, self.weight = FullyConnectedLayer(width, channels), nn.Parameter(torch.zeros(channels, channels, 3, 3))
+        self.register_buffer("noise_const", torch.zeros(4, 4))
+        self.noise_strength, self.bias = nn.Parameter(torch.ones([])), nn.Parameter(torch.ones(channels))
+
+
+def test_stylegan2() -> None:
+    mapping = nn.ModuleDict({f"fc{i}": FullyConnectedLayer(512, 512, 0.01) for i in range(2)})
+    mapping.register_buffer("w_avg", torch.ones(512))
+    net = nn.ModuleDict({"mapping": mapping, "b4": nn.ModuleDict({"conv1": SynthesisLayer(16, 512)})})
+    net["b4"].const = nn.Parameter(torch.zeros(16, 4, 4))
+    plan = initium.initialize(net, "stylegan2", seed=0)
+    assert plan["mapping.fc1.weight"].std == 100.0, "1 / lr_multiplier, used times it"
+    for name in ("b4.conv1.weight", "b4.conv1.affine.weight", "b4.const", "b4.conv1.noise_const"):
+        assert (plan[name].mean, plan[name].std) == (0.0, 1.0), name
+    assert plan["b4.conv1.affine.bias"].mean == 1
+    assert plan["b4.conv1.noise_strength"].mean == plan["b4.conv1.bias"].mean == plan["mapping.fc0.bias"].mean == 0
+    assert plan["mapping.w_avg"].mean == 0
+    x = torch.randn(512, 512)
+    with torch.no_grad():
+        out = mapping["fc1"](mapping["fc0"](x))
+    assert float(out.std()) == pytest.approx(1, rel=0.05), "equalised: the runtime scale brings every layer back to variance 1"

@@ -57,13 +57,13 @@ def initializer_form(initializer: Initializer, large: dict[str, Tensor] | None =
     for field in dataclasses.fields(cast(Any, initializer)):
         value = getattr(initializer, field.name)
         if repr(value) != repr(field.default):
-            arguments[field.name] = _argument_form(value, f"{cls.name}'s {field.name}")
+            arguments[field.name] = _argument_form(value, f"{cls.name}'s {field.name}", large)
     return {cls.name: arguments} if arguments else cls.name
 
 
-def _argument_form(value: object, what: str) -> Form:
+def _argument_form(value: object, what: str, large: dict[str, Tensor] | None) -> Form:
     if isinstance(value, (tuple, list)):
-        return [_argument_form(item, what) for item in value]
+        return [_argument_form(item, what, large) for item in value]
     if isinstance(value, Expression):
         return str(value)
     if value is None or isinstance(value, (bool, str)):
@@ -71,7 +71,7 @@ def _argument_form(value: object, what: str) -> Form:
     if isinstance(value, (int, float, complex)):
         return number_form(value)
     if isinstance(value, Initializer):  # one within another: ICNR's, a part's
-        return initializer_form(value)
+        return initializer_form(value, large)
     if isinstance(value, laws.Law):  # of what a captured constructor called
         return {"law": program_form(value)}
     raise ArgumentError(f"{what} is a {type(value).__name__}, which cannot be written as text")
@@ -124,7 +124,7 @@ def _called(form: Mapping[str, Form], at: Path, lookup: Lookup | None) -> Initia
                 raise Malformed(
                     f"{name} has no argument {argument!r}.{nearest(str(argument), known)} ({takes})", (*here, argument)
                 )
-        return cls(**{key: _argument_of(value, (*here, key)) for key, value in (arguments or {}).items()})
+        return cls(**{key: _argument_of(value, (*here, key), lookup) for key, value in (arguments or {}).items()})
     except TypeError as error:
         if isinstance(error, InitiumError):
             raise Malformed(str(error), here) from None
@@ -137,14 +137,14 @@ def _first_field(cls: type[Initializer]) -> str:
     return next((field.name for field in dataclasses.fields(cast(Any, cls))), "…")
 
 
-def _argument_of(form: Form, at: Path) -> object:
+def _argument_of(form: Form, at: Path, lookup: Lookup | None) -> object:
     if isinstance(form, list):
-        return tuple(_argument_of(item, (*at, i)) for i, item in enumerate(form))
+        return tuple(_argument_of(item, (*at, i), lookup) for i, item in enumerate(form))
     if isinstance(form, Mapping):
         if set(form) == {"law"}:
             return program_of(form["law"], (*at, "law"))
         nested = len(form) == 1 and next(iter(form)) in Initializer._registry
-        return initializer_of(form, at) if nested else number_of(form, at)
+        return initializer_of(form, at, lookup) if nested else number_of(form, at)
     number = parsed_number(form) if isinstance(form, str) else None
     return form if number is None else number
 

@@ -18,6 +18,7 @@ from .keep import ClassDefault, Keep, Reset, asks_the_class
 from .log_range import LogRange
 from .log_uniform import LogUniform
 from .mimetic import Mimetic
+from .new_tokens import NewTokens
 from .normal import Normal
 from .orthogonal import Orthogonal
 from .parts import Parts
@@ -61,6 +62,7 @@ __all__ = [
     "LogRange",
     "LogUniform",
     "Mimetic",
+    "NewTokens",
     "Normal",
     "Ones",
     "Orthogonal",
