@@ -226,11 +226,42 @@ def _policy(recipe: str, actor: str, critic: str) -> Figure:
     return Figure(svg.curves(lines, title, "action, by rank", "probability", first=1), title)
 
 
+def _steps(recipe: str, knobs: Knobs, net: nn.Module, name: str, what: str) -> Figure:
+    """Step sizes over the logarithm, by a softplus of the bias or by the logarithm itself."""
+    values = initium.plan(net, initium.recipe(recipe, **dict(knobs)), seed=0).values(name).double()
+    steps = values.exp() if name.startswith("log") else (values.exp() + 1).log()
+    title = f"log₁₀ of 4,096 step sizes Δ = {what}: uniform from 0.001 to 0.1, the line."
+    return Figure(svg.histogram(steps.log10().tolist(), title, lambda x: 0.5 if -3 <= x <= -1 else 0.0, (-3.2, -0.8)), title)
+
+
+def _bare(**shapes: tuple[int, ...]) -> nn.Module:
+    net = nn.Module()
+    for name, shape in shapes.items():
+        net.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+    return net
+
+
 def _mamba() -> Figure:
-    """Step sizes over the logarithm."""
-    values = (initium.DtBias()(4096, generator=torch.Generator().manual_seed(0)).double().exp() + 1).log().log10().tolist()
-    title = "log₁₀ of 4,096 step sizes Δ = softplus(dt_proj.bias): uniform from 0.001 to 0.1, the line."
-    return Figure(svg.histogram(values, title, lambda x: 0.5 if -3 <= x <= -1 else 0.0, (-3.2, -0.8)), title)
+    net = _bare(A_log=(4096, 4), D=(4096,))
+    net.dt_proj = nn.Linear(4, 4096)
+    return _steps("mamba", (), net, "dt_proj.bias", "softplus(dt_proj.bias)")
+
+
+def _predictor(recipe: str, net: nn.Module, name: str) -> Figure:
+    return _normal(net, recipe, name, 0.01, f"{name.removesuffix('.weight')}")
+
+
+def _retinanet() -> Figure:
+    """The probability of an object at 4,096 places, at the start."""
+    lines = []
+    for name in ("torchvision-retinanet", "torch"):
+        head = nn.ModuleDict({"classification_head": nn.ModuleDict({"cls_logits": nn.Conv2d(64, 9, 3)})})
+        initium.initialize(head, name, seed=0)
+        with torch.no_grad():
+            found = head.double()["classification_head"]["cls_logits"](probes.given(8, 64, 24, 24)).sigmoid().flatten().sort().values
+        lines.append(svg.Curve(name, found[:: len(found) // 60].tolist(), name != "torch"))
+    title = "The probability of an object at each of 34,848 anchors, sorted: 0.01 at the start, and beside it torch's own."
+    return Figure(svg.curves(lines, title, "anchors, sorted, in sixtieths", "probability"), title)
 
 
 SPECIAL: dict[str, Callable[[], Figure]] = {
@@ -240,7 +271,16 @@ SPECIAL: dict[str, Callable[[], Figure]] = {
     "dcgan": _dcgan,
     "dit": _dit,
     "lora": _lora,
+    "detectron2": lambda: _predictor("detectron2", nn.ModuleDict({"rpn_head": nn.Conv2d(32, 32, 3)}), "rpn_head.weight"),
     "mamba": _mamba,
+    "mamba2": lambda: _steps(
+        "mamba2", (), _bare(A_log=(4096,), D=(4096,), dt_bias=(4096,)), "dt_bias", "softplus(dt_bias)"
+    ),
+    "s4d": lambda: _steps("s4d", (), _bare(log_A_real=(4096, 2), log_dt=(4096,)), "log_dt", "e^log_dt"),
+    "torchvision-faster-rcnn": lambda: _predictor(
+        "torchvision-faster-rcnn", nn.ModuleDict({"rpn": nn.ModuleDict({"head": nn.Conv2d(32, 32, 3)})}), "rpn.head.weight"
+    ),
+    "torchvision-retinanet": _retinanet,
     "sb3": lambda: _policy("sb3", "action_net", "value_net"),
     "stylegan2": _stylegan2,
 }

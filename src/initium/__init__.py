@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .initializers import DtBias as DtBias
     from .initializers import Eye as Eye
     from .initializers import Hadamard as Hadamard
+    from .initializers import Hippo as Hippo
     from .initializers import Initializer as Initializer
     from .initializers import KaimingNormal as KaimingNormal
     from .initializers import KaimingUniform as KaimingUniform
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .initializers import Orthogonal as Orthogonal
     from .initializers import Parts as Parts
     from .initializers import PriorBias as PriorBias
+    from .initializers import Ramp as Ramp
     from .initializers import RandomWalk as RandomWalk
     from .initializers import Reset as Reset
     from .initializers import Sinusoids as Sinusoids
@@ -108,7 +110,7 @@ _HOMES = {
             "Dirac",
             "DtBias",
         ),
-        *("Eye", "Hadamard", "ICNR", "Initializer", "KaimingNormal", "KaimingUniform", "Keep", "LecunNormal", "LecunUniform"),
+        *("Eye", "Hadamard", "Hippo", "ICNR", "Initializer", "KaimingNormal", "KaimingUniform", "Keep", "LecunNormal", "LecunUniform"),
         *(
             "LogRange",
             "LogUniform",
@@ -119,6 +121,7 @@ _HOMES = {
             "Orthogonal",
             "Parts",
             "PriorBias",
+            "Ramp",
             "RandomWalk",
             "Reset",
             "Sinusoids",

@@ -33,6 +33,7 @@ CASES = {
     "dt_bias": {"low": 0.01},
     "eye": {"gain": 2.0},
     "hadamard": {},
+    "hippo": {},
     "icnr": {"upscale_factor": 2},
     "kaiming_normal": {"nonlinearity": "silu"},
     "kaiming_uniform": {"a": math.sqrt(5)},
@@ -48,6 +49,7 @@ CASES = {
     "orthogonal": {"gain": 1.5},
     "parts": None,  # made by rules with rows= or gates=; tests/initializers/test_parts.py
     "prior_bias": {"pi": 0.02},
+    "ramp": {"start": -1.0, "step": 0.3},
     "random_walk": {"activation": "linear"},
     "reset": None,
     "sinusoids": {"longest": 1000.0},
@@ -62,6 +64,7 @@ CASES = {
     "zeros": {},
 }
 CONVOLUTIONS = {
+    "hippo": (12, 12),
     "mimetic": (12, 12),
     "bilinear": (12, 12, 2),
     "delta_orthogonal": (12, 5, 3),
@@ -152,7 +155,7 @@ def test_drawing_is_keyed_by_the_name_only_if_random(name):
     assert tensors[0].equal(tensors[1]) is not is_random(program)
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "mimetic")])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "new_tokens", "mimetic", "hippo")])
 def test_moments_are_those_of_what_is_drawn(name):
     """Within five standard errors of 60 draws of 30,000 elements at most: a correct initializer fails one seed in a million."""
     shape = (100, 100, 3) if name == "bilinear" else (300, 100, 2) if name in CONVOLUTIONS else (300, 100)
@@ -176,7 +179,7 @@ def test_called_on_a_shape_it_makes_a_tensor(name):
     assert make(name)(3, 4, device="meta").is_meta
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "eye", "sparse", *CONVOLUTIONS)])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "new_tokens", "eye", "sparse", *CONVOLUTIONS)])
 def test_packed_weights_are_drawn_each_by_itself(name):
     packed = Layout(role="weight", blocks=(4, 8), block_names=("q", "kv"))
     alone = make(name).program((4, 10), DENSE)

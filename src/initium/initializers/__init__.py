@@ -13,6 +13,7 @@ from .dirac import Dirac
 from .dt_bias import DtBias
 from .eye import Eye
 from .hadamard import Hadamard
+from .hippo import Hippo, Ramp
 from .icnr import ICNR
 from .keep import ClassDefault, Keep, Reset, asks_the_class
 from .log_range import LogRange
@@ -53,6 +54,7 @@ __all__ = [
     "DtBias",
     "Eye",
     "Hadamard",
+    "Hippo",
     "Initializer",
     "KaimingNormal",
     "KaimingUniform",
@@ -68,6 +70,7 @@ __all__ = [
     "Orthogonal",
     "Parts",
     "PriorBias",
+    "Ramp",
     "RandomWalk",
     "Reset",
     "Sinusoids",

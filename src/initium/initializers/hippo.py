@@ -1,0 +1,108 @@
+"""Hippo: the matrices of a state that remembers its whole past in Legendre polynomials."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._errors import ArgumentError, nearest
+from .._fans import Layout
+from .._programs import Draw
+from ._base import Initializer
+
+PARTS = ("A", "B")
+
+
+@dataclass(frozen=True)
+class Hippo(Initializer):
+    """HiPPO-LegS: A[n, k] = −√((2n + 1)(2k + 1)) below the diagonal, −(n + 1) on it, 0 above; B[n] = √(2n + 1); n and k from 0.
+
+    Every matrix (…, N, N) or vector (…, N) of a stack gets the same.
+
+    Use when: a linear state space x' = A x + B u is to hold all of its past: S4 before it is made diagonal.
+    Not when: the state is diagonal, as in S4D and Mamba: ``Ramp`` and ``LogRange``.
+
+    Args:
+        part: ``"A"`` or ``"B"``.
+
+    Raises:
+        ArgumentError: A for a tensor whose last two sizes differ, another part, or a tensor without dimensions.
+
+    Example:
+        >>> [round(x, 6) for x in Hippo()(4, 4)[3].tolist()]
+        [-2.645751, -4.582576, -5.91608, -4.0]
+
+    Source: Gu et al. 2020 (2008.07669), theorem 2, with the sign of S4 (2111.00396), eq. 2.
+    """
+
+    name = "hippo"
+    random = False
+
+    part: str = "A"
+
+    def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise ArgumentError(f"hippo knows the parts A and B, not {self.part!r}.{nearest(str(self.part), PARTS)}")
+
+    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
+        one = self._one(shape)
+        return float(one.mean()), float(one.std(correction=0))
+
+    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
+        return self._one(shape).expand(shape).clone()
+
+    def _one(self, shape: tuple[int, ...]) -> Tensor:
+        if not shape or (self.part == "A" and (len(shape) < 2 or shape[-1] != shape[-2])):
+            raise ArgumentError(f"hippo's {self.part} is {'square' if self.part == 'A' else 'a vector'}, not of shape {shape}")
+        odd = 2 * torch.arange(shape[-1], dtype=torch.float64, device="cpu") + 1
+        if self.part == "B":
+            return odd.sqrt()
+        below = -(odd[:, None] * odd).sqrt().tril(-1)  # one correctly rounded root of an exact product
+        return below - torch.diag((odd + 1) / 2)
+
+
+@dataclass(frozen=True)
+class Ramp(Initializer):
+    """start, start + step, start + 2 step, … along the last axis: S4D-Lin's imaginary parts π n with step = π.
+
+    Use when: a diagonal state is to have frequencies at equal distances, or a per-channel constant grows along the channels.
+    Not when: the decays are real and to be spread over the logarithm: ``LogRange``.
+
+    Args:
+        start, step: any finite numbers.
+
+    Raises:
+        ArgumentError: a number that is not finite, or a tensor without dimensions.
+
+    Example:
+        >>> Ramp(step=0.5)(2, 3)
+        tensor([[0.0000, 0.5000, 1.0000],
+                [0.0000, 0.5000, 1.0000]])
+
+    Source: Gu et al. 2022 (2206.11893), section 4: A_n = −½ + iπn.
+    """
+
+    name = "ramp"
+    random = False
+
+    start: float = 0.0
+    step: float = math.pi
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.step)):
+            raise ArgumentError(f"ramp expects finite numbers, got start={self.start}, step={self.step}")
+
+    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
+        row = self._row(shape)
+        return float(row.mean()), float(row.std(correction=0))
+
+    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
+        return self._row(shape).expand(shape).clone()
+
+    def _row(self, shape: tuple[int, ...]) -> Tensor:
+        if not shape:
+            raise ArgumentError("ramp is for tensors of at least 1 dimension")
+        return self.start + self.step * torch.arange(shape[-1], dtype=torch.float64, device="cpu")
