@@ -120,7 +120,7 @@ def _matrix(name: str) -> Figure:
         tensor = tensor.permute(0, 2, 1, 3).reshape(shape[0] * shape[2], shape[1] * shape[3])
     elif tensor.dim() == 4:
         what += ", its taps"
-    caption = f"{what}. Blue is above 0, orange below, stronger where it is larger; what is empty is 0."
+    caption = f"{what}. Blue is above 0, orange below, stronger where it is larger; what is empty is 0 or nearly."
     return Figure(svg.matrix(_rows(tensor.reshape(-1, tensor.shape[-1])), caption), caption)
 
 

@@ -26,7 +26,8 @@ bert clip cleanrl dcgan dit gpt2 llama mamba megatron mixtral nanogpt olmo-mitch
 timm-resnet timm-vit timm-vit-jax timm-vit-jax-nlhb timm-vit-moco torchtitan-llama3 torchvision-convnext torchvision-densenet
 torchvision-efficientnet torchvision-mobilenet torchvision-regnet torchvision-resnet torchvision-swin torchvision-vgg torchvision-vit vit
 whisper bn-zero-gamma chrono deepnorm depth-scaled edge-of-chaos fixup forget-bias gpt2-residual irnn layerscale mimetic random-walk rezero
-selu siren skipinit small t-fixup wang zero lora cyclegan stylegan2 adm stable-diffusion controlnet ddpmpp edm-adm sb3 torchvision-retinanet torchvision-faster-rcnn detectron2
+selu siren skipinit small t-fixup wang zero
+lora cyclegan stylegan2 adm stable-diffusion controlnet ddpmpp edm-adm sb3 torchvision-retinanet torchvision-faster-rcnn detectron2
 mamba2 s4d he xavier lecun orthogonal normal torch
 """.split()  # noqa: SIM905
 
