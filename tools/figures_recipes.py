@@ -222,7 +222,9 @@ def _policy(recipe: str, actor: str, critic: str) -> Figure:
         with torch.no_grad():
             chances = net[actor](net["body"](probes.given(1000, 8)).tanh()).softmax(1).sort(1).values.mean(0)
         lines.append(svg.Curve(name, chances.tolist(), name == recipe))
-    title = f"Six actions by their probability, from the least to the most likely, mean of 1,000 observations: 1 / 6 with {recipe}."
+    title = (
+        f"Six actions by their probability, from the least to the most likely, mean of 1,000 observations: 1 / 6 with {recipe}."
+    )
     return Figure(svg.curves(lines, title, "action, by rank", "probability", first=1), title)
 
 
@@ -258,7 +260,13 @@ def _retinanet() -> Figure:
         head = nn.ModuleDict({"classification_head": nn.ModuleDict({"cls_logits": nn.Conv2d(64, 9, 3)})})
         initium.initialize(head, name, seed=0)
         with torch.no_grad():
-            found = head.double()["classification_head"]["cls_logits"](probes.given(8, 64, 24, 24)).sigmoid().flatten().sort().values
+            found = (
+                head.double()["classification_head"]["cls_logits"](probes.given(8, 64, 24, 24))
+                .sigmoid()
+                .flatten()
+                .sort()
+                .values
+            )
         lines.append(svg.Curve(name, found[:: len(found) // 60].tolist(), name != "torch"))
     title = "The probability of an object at each of 34,848 anchors, sorted: 0.01 at the start, and beside it torch's own."
     return Figure(svg.curves(lines, title, "anchors, sorted, in sixtieths", "probability"), title)
@@ -273,9 +281,7 @@ SPECIAL: dict[str, Callable[[], Figure]] = {
     "lora": _lora,
     "detectron2": lambda: _predictor("detectron2", nn.ModuleDict({"rpn_head": nn.Conv2d(32, 32, 3)}), "rpn_head.weight"),
     "mamba": _mamba,
-    "mamba2": lambda: _steps(
-        "mamba2", (), _bare(A_log=(4096,), D=(4096,), dt_bias=(4096,)), "dt_bias", "softplus(dt_bias)"
-    ),
+    "mamba2": lambda: _steps("mamba2", (), _bare(A_log=(4096,), D=(4096,), dt_bias=(4096,)), "dt_bias", "softplus(dt_bias)"),
     "s4d": lambda: _steps("s4d", (), _bare(log_A_real=(4096, 2), log_dt=(4096,)), "log_dt", "e^log_dt"),
     "torchvision-faster-rcnn": lambda: _predictor(
         "torchvision-faster-rcnn", nn.ModuleDict({"rpn": nn.ModuleDict({"head": nn.Conv2d(32, 32, 3)})}), "rpn.head.weight"

@@ -179,7 +179,9 @@ def test_called_on_a_shape_it_makes_a_tensor(name):
     assert make(name)(3, 4, device="meta").is_meta
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWN if name not in ("values", "new_tokens", "eye", "sparse", *CONVOLUTIONS)])
+@pytest.mark.parametrize(
+    "name", [name for name in DRAWN if name not in ("values", "new_tokens", "eye", "sparse", *CONVOLUTIONS)]
+)
 def test_packed_weights_are_drawn_each_by_itself(name):
     packed = Layout(role="weight", blocks=(4, 8), block_names=("q", "kv"))
     alone = make(name).program((4, 10), DENSE)

@@ -53,7 +53,9 @@ def test_the_new_rows_have_the_mean_and_the_covariance_of_the_old() -> None:
     assert bool(((new.mean(0) - centre).abs() < 6 * spread.diagonal().sqrt() / 200).all()), "6 σ of means of 40,000"
     table = nn.Embedding(40_200, 12)
     entry = initium.plan(table, Recipe([Rule("weight", NewTokens(old.float(), scale=1.0))]), seed=0)["weight"]
-    assert entry.std == pytest.approx(float(torch.cat([old, new]).std(correction=0)), rel=0.02), "the plan's std is that of the table"
+    assert entry.std == pytest.approx(float(torch.cat([old, new]).std(correction=0)), rel=0.02), (
+        "the plan's std is that of the table"
+    )
     assert bool(((new.T.cov(correction=0) - spread).abs() < 6 * math.sqrt(2) * ends / 200).all()), "6 σ at most"
 
 

@@ -40,7 +40,9 @@ class Transformer(nn.Module):
 class UNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.input_blocks = nn.ModuleList([nn.ModuleList([nn.Conv2d(3, C, 3, padding=1)]), nn.ModuleList([ResBlock(), Transformer()])])
+        self.input_blocks = nn.ModuleList(
+            [nn.ModuleList([nn.Conv2d(3, C, 3, padding=1)]), nn.ModuleList([ResBlock(), Transformer()])]
+        )
         self.out = nn.Sequential(nn.GroupNorm(4, C), nn.SiLU(), nn.Conv2d(C, 3, 3, padding=1))
 
 
@@ -53,7 +55,9 @@ def test_blocks_are_the_identity_and_the_output_is_zero(name: str) -> None:
     assert torch.equal(block(x, emb), x)
     assert torch.equal(attention(x), x)
     assert not net.out(x).any()
-    assert plan["input_blocks.1.0.in_layers.2.weight"].initializer.b == pytest.approx(1 / math.sqrt(9 * C)), "the rest is torch's"
+    assert plan["input_blocks.1.0.in_layers.2.weight"].initializer.b == pytest.approx(1 / math.sqrt(9 * C)), (
+        "the rest is torch's"
+    )
     assert plan["input_blocks.1.1.proj_in.weight"].initializer.b == pytest.approx(1 / math.sqrt(C))
     zeros = [entry for entry in plan if plan[entry].std == 0 and "norm" not in entry and plan[entry].role == "weight"]
     assert set(zeros) == {"input_blocks.1.0.out_layers.3.weight", "input_blocks.1.1.proj_out.weight", "out.2.weight"}

@@ -163,9 +163,13 @@ def test_stable_baselines3() -> None:
     assert torch.equal(policy.log_std, torch.full((6,), -2.0))
 
 
-@pytest.mark.parametrize(("kind", "std"), [("normal", 0.02), ("xavier", 0.02 * math.sqrt(2 / (72 + 144))), ("kaiming", math.sqrt(2 / 72))])
+@pytest.mark.parametrize(
+    ("kind", "std"), [("normal", 0.02), ("xavier", 0.02 * math.sqrt(2 / (72 + 144))), ("kaiming", math.sqrt(2 / 72))]
+)
 def test_cyclegan(kind: str, std: float) -> None:
-    net = nn.Sequential(nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.InstanceNorm2d(16, affine=True), nn.ConvTranspose2d(16, 8, 3))
+    net = nn.Sequential(
+        nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.InstanceNorm2d(16, affine=True), nn.ConvTranspose2d(16, 8, 3)
+    )
     plan = initium.plan(net, initium.recipe("cyclegan", kind=kind), seed=0)
     assert plan["0.weight"].std == pytest.approx(std)
     assert plan["0.bias"].mean == plan["3.bias"].mean == plan["1.bias"].mean == 0

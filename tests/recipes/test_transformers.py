@@ -32,7 +32,15 @@ CLIP = {
     "vision_config": {**VISION, "hidden_size": 64, "num_hidden_layers": 2},
     "projection_dim": 16,
 }
-MAMBA2 = {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 2, "vocab_size": 64, "num_heads": 4, "head_dim": 16, "n_groups": 1}
+MAMBA2 = {
+    "hidden_size": 32,
+    "state_size": 4,
+    "num_hidden_layers": 2,
+    "vocab_size": 64,
+    "num_heads": 4,
+    "head_dim": 16,
+    "n_groups": 1,
+}
 DEEPSEEK = {
     **SMALL, "moe_intermediate_size": 16, "num_key_value_heads": 4, "n_shared_experts": 1, "n_routed_experts": 4, "n_group": 2, "topk_group": 1,
     "num_experts_per_tok": 2, "first_k_dense_replace": 1, "kv_lora_rank": 8, "q_lora_rank": 8, "qk_rope_head_dim": 4, "v_head_dim": 8,
@@ -57,7 +65,12 @@ MODELS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("whisper", "whisper", "AutoModelForSpeechSeq2Seq", WHISPER),
     ("mamba", "mamba", CAUSAL, {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 2, "vocab_size": 64}),
     ("mamba2", "mamba2", CAUSAL, MAMBA2),
-    ("mixtral", "qwen3_moe", CAUSAL, {**SMALL, "num_key_value_heads": 2, "head_dim": 8, "num_experts": 2, "moe_intermediate_size": 16}),
+    (
+        "mixtral",
+        "qwen3_moe",
+        CAUSAL,
+        {**SMALL, "num_key_value_heads": 2, "head_dim": 8, "num_experts": 2, "moe_intermediate_size": 16},
+    ),
     ("mixtral", "deepseek_v3", CAUSAL, DEEPSEEK),
     ("mixtral", "mixtral", CAUSAL, {**SMALL, "num_key_value_heads": 2, "num_local_experts": 2}),
     ("vit", "vit", "AutoModelForImageClassification", VISION),

@@ -82,7 +82,7 @@ class NewTokens(Initializer):
         if self.scale == 0:
             return centre.expand(shape).clone()
         values, vectors = torch.linalg.eigh(spread)  # a root of any covariance, singular ones too (n < d)
-        root = vectors * (self.scale * values.clamp(min=0)).sqrt() @ vectors.T  # symmetric, so no sign or order is free
+        root: Tensor = vectors * (self.scale * values.clamp(min=0)).sqrt() @ vectors.T  # symmetric, so no sign or order is free
         return centre + draw(laws.Normal(0.0, 1.0), "values").double() @ root
 
     def _law(self) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,9 @@ def lora(start: str = "kaiming") -> Recipe:
     "gaussian"; microsoft/LoRA, loralib/layers.py. The paper says a normal for A; both code bases have kaiming_uniform_(a=√5).
     """
     if start not in STARTS:
-        raise ArgumentError(f"start {start!r} not supported.{nearest(str(start), STARTS)} Please use one of {', '.join(STARTS)}")
+        raise ArgumentError(
+            f"start {start!r} not supported.{nearest(str(start), STARTS)} Please use one of {', '.join(STARTS)}"
+        )
     a: Initializer = Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)")
     if start == "gaussian":
         a = Normal("fan_in / numel")  # numel = r · fan_in

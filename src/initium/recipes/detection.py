@@ -10,7 +10,9 @@ from ..initializers import KaimingUniform, Normal, PriorBias
 from ._models import CONV, FAN_OUT, over_torch
 
 _WEIGHT, _BIAS = r"(.+\.)?weight", r"(.+\.)?bias"
-_TRANSPOSED = Normal("sqrt(2 / fan_in)")  # kaiming_normal_(fan_out) of a transposed convolution: the shape's first axis is its inputs
+_TRANSPOSED = Normal(
+    "sqrt(2 / fan_in)"
+)  # kaiming_normal_(fan_out) of a transposed convolution: the shape's first axis is its inputs
 _C2_XAVIER = KaimingUniform(a=1.0)  # U(±√(3 / fan_in)): Caffe2's Xavier, and not Glorot's
 _PYRAMID = r"re:(.*\.)?fpn\."
 

@@ -58,7 +58,9 @@ def cyclegan(kind: str = "normal") -> Recipe:
     section 7.2. Its "kaiming" ignores the gain; so has this.
     """
     if kind not in _CYCLEGAN:
-        raise ArgumentError(f"kind {kind!r} not supported.{nearest(str(kind), _CYCLEGAN)} Please use one of {', '.join(_CYCLEGAN)}")
+        raise ArgumentError(
+            f"kind {kind!r} not supported.{nearest(str(kind), _CYCLEGAN)} Please use one of {', '.join(_CYCLEGAN)}"
+        )
     return over_torch(
         Rule(CONV, weight=_CYCLEGAN[kind], bias=0, optional=True),
         Rule(nn.Linear, weight=_CYCLEGAN[kind], bias=0, optional=True),
