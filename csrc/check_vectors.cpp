@@ -140,11 +140,10 @@ struct Checker {
       std::string head(12, 0);
       memcpy(&head[0], &seed, 8), memcpy(&head[8], &length, 4);  // little endian
       head += tag;
-      const int64_t lengths[2] = {static_cast<int64_t>(name.size()), 0};  // the second name is empty
-      int64_t keys[8];
-      initium_keys(head.data(), static_cast<int64_t>(head.size()), name.data(), lengths, 2, keys, 4);
+      int64_t words[4];
+      initium_key(head.data(), static_cast<int64_t>(head.size()), name.data(), static_cast<int64_t>(name.size()), words);
       std::vector<unsigned char> four(16);
-      for (size_t i = 0; i < 4; ++i) memcpy(&four[4 * i], &keys[i], 4);
+      for (size_t i = 0; i < 4; ++i) memcpy(&four[4 * i], &words[i], 4);
       expect(text, right, elements(four, 4));
     } else if (left[0] == "philox") {
       const uint32_t k[4] = {static_cast<uint32_t>(hex(left[6])), static_cast<uint32_t>(hex(left[7])),

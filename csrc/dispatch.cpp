@@ -1,6 +1,8 @@
-// The C interface: which targets there are, the sharing out of jobs among threads, and the keys of many names.
-#include <mutex>
+// The C interface: which targets there are, the sharing out of jobs among threads, and jobs for tensors that have names.
 #include <string.h>
+
+#include <mutex>
+#include <vector>
 
 #include "cpu.h"
 #include "fp_control.h"
@@ -150,20 +152,21 @@ int32_t initium_fill(int32_t target, const initium_job *jobs, int64_t count, con
   return 0;
 }
 
-void initium_keys(const char *head, int64_t head_length, const char *names, const int64_t *lengths, int64_t count, int64_t *keys,
-                  int64_t step) {
-  KeyHash begun;
-  begun.update(head, static_cast<uint64_t>(head_length));
+int32_t initium_fill_named(int32_t target, const initium_named *tensors, int64_t count, const char *names, const char *head,
+                           int64_t head_length, const initium_law *laws, int32_t threads) {
+  const KeyHash begun(head, head_length);
+  std::vector<initium_job> jobs(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
-    const uint64_t length = static_cast<uint64_t>(lengths[i]);
-    char behind[4];
-    for (int byte = 0; byte < 4; ++byte) behind[byte] = static_cast<char>(length >> 8 * byte & 0xFF);
-    KeyHash hash = begun;
-    hash.update(behind, 4);
-    hash.update(names, length);
-    hash.finish(keys + i * step);
-    names += length;
+    const initium_named &tensor = tensors[i];
+    jobs[i] = {tensor.out, tensor.law, 1, tensor.size, 0, 1, 0, 0, 0, 0, 0, 0};
+    begun.derive(names, tensor.name_length, &jobs[i].k0);
+    names += tensor.name_length;
   }
+  return initium_fill(target, jobs.data(), count, laws, threads);
+}
+
+void initium_key(const char *head, int64_t head_length, const char *name, int64_t name_length, int64_t key[4]) {
+  KeyHash(head, head_length).derive(name, name_length, key);
 }
 
 int32_t initium_block(int32_t target, uint64_t counter, const uint32_t key[4], uint32_t words[64]) {

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a structure or a function below changes; the caller refuses a library with another one. */
-#define INITIUM_ABI 2
+#define INITIUM_ABI 3
 
 enum { INITIUM_F32 = 0, INITIUM_F64 = 1, INITIUM_F16 = 2, INITIUM_BF16 = 3, INITIUM_U32 = 4, INITIUM_DTYPES = 5 };
 
@@ -54,6 +54,14 @@ typedef struct {
   int64_t k0, k1, c2, c3; /* the key, 32 bits each */
 } initium_job;
 
+/* A whole tensor in row-major order without gaps. */
+typedef struct {
+  void *out;
+  int64_t law;         /* an index into the call's laws */
+  int64_t size;        /* in elements */
+  int64_t name_length; /* in bytes, below 2^32 */
+} initium_named;
+
 INITIUM_API int32_t initium_abi(void);
 
 /* The targets compiled in, best first, separated by blanks. */
@@ -66,10 +74,13 @@ INITIUM_API int32_t initium_target(const char *name);
  * nothing has been written). */
 INITIUM_API int32_t initium_fill(int32_t target, const initium_job *jobs, int64_t count, const initium_law *laws, int32_t threads);
 
-/* The keys of `count` streams of one seed and tag: `head` is what the hash is given before a name's length (_stream.py says it);
- * `names` are in UTF-8, end to end, of `lengths` bytes each, below 2^32. Key i goes to keys[i * step] and the three after it. */
-INITIUM_API void initium_keys(const char *head, int64_t head_length, const char *names, const int64_t *lengths, int64_t count,
-                              int64_t *keys, int64_t step);
+/* Runs fills of whole tensors whose keys are derived here, from `head`, what is hashed before a name and its length (_stream.py
+ * says it), and `names`, which lie end to end in UTF-8. Otherwise as initium_fill. */
+INITIUM_API int32_t initium_fill_named(int32_t target, const initium_named *tensors, int64_t count, const char *names,
+                                       const char *head, int64_t head_length, const initium_law *laws, int32_t threads);
+
+/* One such key. For known-answer tests. */
+INITIUM_API void initium_key(const char *head, int64_t head_length, const char *name, int64_t name_length, int64_t key[4]);
 
 /* The 64 words of 16 consecutive Philox4x32-10 counters, of which `counter`, a multiple of 16, is the lower half of the first:
  * word k of counter i at 16 k + i. For known-answer tests, whose counters lie beyond any tensor. */

@@ -27,31 +27,38 @@ inline uint64_t little_endian(const uint8_t *bytes) {
 
 class KeyHash {
  public:
-  KeyHash() {
+  // What is hashed before a name's length: the same for all names of a seed and tag.
+  KeyHash(const char *head, int64_t length) {
     static const uint8_t person[16] = {'i', 'n', 'i', 't', 'i', 'u', 'm', '/', '1'};
     memcpy(h_, BLAKE2B_IV, sizeof h_);
     h_[0] ^= 0x01010000 | 16;  // no key, no tree, 16 bytes of digest
     h_[6] ^= little_endian(person);
     h_[7] ^= little_endian(person + 8);
+    update(head, static_cast<uint64_t>(length));
   }
 
+  // The key of a name: the digest as four 32-bit words.
+  void derive(const char *name, int64_t length, int64_t key[4]) const {
+    const char behind[4] = {static_cast<char>(length), static_cast<char>(length >> 8), static_cast<char>(length >> 16),
+                            static_cast<char>(length >> 24)};
+    KeyHash hash = *this;
+    hash.update(behind, 4);
+    hash.update(name, static_cast<uint64_t>(length));
+    memset(hash.block_ + hash.held_, 0, sizeof block_ - hash.held_);
+    hash.mix(hash.held_, ~uint64_t{0});
+    for (int i = 0; i < 4; ++i) key[i] = static_cast<int64_t>(hash.h_[i / 2] >> 32 * (i % 2) & 0xFFFFFFFF);
+  }
+
+ private:
   void update(const char *bytes, uint64_t length) {
     while (length != 0) {
-      if (held_ == sizeof block_) mix(held_, 0), held_ = 0;  // the last block waits for finish()
+      if (held_ == sizeof block_) mix(held_, 0), held_ = 0;  // the last block is mixed as such
       const uint64_t room = sizeof block_ - held_, taken = length < room ? length : room;
       memcpy(block_ + held_, bytes, taken);
       held_ += taken, bytes += taken, length -= taken;
     }
   }
 
-  // The digest as four 32-bit words; nothing may follow.
-  void finish(int64_t key[4]) {
-    memset(block_ + held_, 0, sizeof block_ - held_);
-    mix(held_, ~uint64_t{0});
-    for (int i = 0; i < 4; ++i) key[i] = static_cast<int64_t>(h_[i / 2] >> 32 * (i % 2) & 0xFFFFFFFF);
-  }
-
- private:
   void mix(uint64_t length, uint64_t last) {
     uint64_t m[16], v[16];
     for (int i = 0; i < 16; ++i) m[i] = little_endian(block_ + 8 * i);

@@ -69,11 +69,6 @@ def key_head(seed: int, tag: str) -> bytes:
     return seed.to_bytes(8, "little") + _LENGTH(len(encoded)) + encoded
 
 
-@functools.lru_cache(maxsize=64)
-def _hasher(seed: int, tag: str) -> hashlib.blake2b:
-    return hashlib.blake2b(key_head(seed, tag), digest_size=16, person=b"initium/1")
-
-
 def derive_key(seed: int, name: str, tag: str = VALUES) -> Key:
     """The key of a tensor's stream.
 
@@ -82,10 +77,9 @@ def derive_key(seed: int, name: str, tag: str = VALUES) -> Key:
         name: the canonical full name of the parameter.
         tag: what the words are for: ``"values"``, or a word of a distribution's own.
     """
-    state = _hasher(seed, tag).copy()
     encoded = name.encode()
-    state.update(_LENGTH(len(encoded)) + encoded)
-    return _as_key(_WORDS(state.digest()))
+    hashed = hashlib.blake2b(key_head(seed, tag) + _LENGTH(len(encoded)) + encoded, digest_size=16, person=b"initium/1")
+    return _as_key(_WORDS(hashed.digest()))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Hashable
 from typing import ParamSpec
@@ -22,7 +23,7 @@ from .._programs import Program, is_random
 from .._sharded.placed import agreed_bits, located, why_not_located
 from .._stream import DROPIN, VALUES, derive_key
 from .._tensors import is_drawless, is_dtensor, is_ordinary, is_plain, why_not_drawable, why_not_writable
-from ..backends import as_job, fill
+from ..backends import fill_alone
 from ..initializers import Initializer
 
 P = ParamSpec("P")
@@ -84,11 +85,11 @@ def fill_by(
     tensor: Tensor, kind: Callable[..., Initializer], *arguments: Hashable, generator: torch.Generator | None = None
 ) -> Tensor:
     """Fill by ``kind(*arguments)``. What that means for a shape is remembered: for a small tensor, working it out was most of the time."""
-    if is_ordinary(tensor) and tensor.numel() and not _watched(tensor) and _SIMPLE.issuperset(map(type, arguments)):
+    if is_ordinary(tensor) and not _watched(tensor) and _SIMPLE.issuperset(map(type, arguments)):
         program = _remembered(tensor.shape, kind, *arguments)
         if type(program) in laws.LAWS:
             bits = generator_bits(tensor.device, generator) if is_random(program) else 0
-            fill([as_job((tensor, program, derive_key(bits, "", DROPIN), 0, 0))])
+            fill_alone(tensor, program, bits, DROPIN)  # type: ignore[arg-type]
             return tensor
     return fill_by_generator(tensor, kind(*arguments), generator=generator)
 
@@ -137,13 +138,29 @@ def generator_bits(device: torch.device, generator: torch.Generator | None = Non
         raise ArgumentTypeError(
             f"generator expects a torch.Generator, got {type(generator).__name__}: write torch.Generator().manual_seed(0)"
         )
-    where = torch.device("cpu") if device.type == "meta" else device
+    where = _CPU if device.type == "meta" else device
     if generator is not None and generator.device.type != where.type:
         raise WriteError(
             f"the generator is on {generator.device}, the tensor on {where}: write torch.Generator({where.type!r}), or none"
         )
-    drawn = torch.empty((), dtype=torch.int64, device=where).random_(-(2**63), None, generator=generator)
-    return int(drawn) % 2**64
+    return int(_box(where).random_(-(2**63), None, generator=generator)) % 2**64
+
+
+def _box(where: torch.device) -> Tensor:
+    """A tensor of one number to draw into: one a thread on the CPU, where making one takes as long as drawing."""
+    transformed = torch._C._len_torch_dispatch_stack() or _functorch.peek_interpreter_stack() is not None
+    if where != _CPU or transformed:  # a mode or a transform wants to see where its tensors come from
+        return torch.empty((), dtype=torch.int64, device=where)
+    try:
+        return _BOXES.box  # type: ignore[no-any-return]
+    except AttributeError:
+        with torch.inference_mode(False):  # which it outlives
+            _BOXES.box = torch.empty((), dtype=torch.int64, device=where)
+        return _box(where)
+
+
+_CPU = torch.device("cpu")
+_BOXES = threading.local()
 
 
 def _run(tensor: Tensor, program: Program, bits: int) -> None:

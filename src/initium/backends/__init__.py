@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ._choose import backend_for, fill, fill_named
+from ._choose import backend_for, fill, fill_alone, fill_named
 from ._protocol import Alike, Backend, Job, as_job
 
-__all__ = ["Alike", "Backend", "Job", "as_job", "backend_for", "fill", "fill_named"]
+__all__ = ["Alike", "Backend", "Job", "as_job", "backend_for", "fill", "fill_alone", "fill_named"]

@@ -13,9 +13,9 @@ import math
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,13 +26,13 @@ from .._stream import VALUES, Key, key_head
 from .._tensors import address
 from ._protocol import Alike, Job
 
-_ABI = 2  # what csrc/initium.h must say
+_ABI = 3  # what csrc/initium.h must say
 _CONSTANT, _WORDS, _UNIFORM, _NORMAL, _TRUNCATED, _TABULATED = range(6)
 _DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 _U32 = 4
 _LAW = struct.Struct("=qqQqqQdd4f")  # initium_law
 _JOB = struct.Struct("=Q11q")  # initium_job
-_FIELDS, _KEY_FIELD = 12, 8  # of it, 8 bytes each; where the key begins
+_NAMED = struct.Struct("=Qqqq")  # initium_named
 
 _DENORMAL = 5e-324
 
@@ -79,28 +79,27 @@ class Native:
     @_unflushed
     def fill_served(self, jobs: Sequence[Job]) -> list[Job]:
         """Runs the jobs on tensors that it serves, in one call of the library; the others come back."""
-        law_index: dict[torch.dtype, dict[int, int]] = {dtype: {} for dtype in _DTYPES}  # by id: the jobs keep the laws alive
-        tables: list[array.array[float]] = []  # their memory is read until the call returns
-        packed_laws: list[bytes] = []
+        indices: dict[tuple[int, torch.dtype], int] = {}  # of the laws, by id: the jobs keep them alive
+        packed_laws: list[_Packed] = []
         packed_jobs: list[bytes] = []
         others: list[Job] = []
         pack = _JOB.pack
         for job in jobs:  # two microseconds each, which is what small tensors cost
             out, law, key, start, stride = job
             dtype, count = out.dtype, out.numel()
-            known = law_index.get(dtype)
-            if known is None or not (begin := _address(out)):
+            begin = _address(out) if dtype in _DTYPES else 0
+            if not begin:
                 if count:
                     others.append(job)
                 continue
-            index = known.get(id(law))
+            index = indices.get((id(law), dtype))
             if index is None:
-                packed = _packed(law, dtype, tables)
+                packed = _packed(law, dtype)
                 if packed is None:
                     with torch.no_grad():
                         out.fill_(law.value)  # type: ignore[union-attr]  # torch refuses it, in its own words
                     continue
-                index = known[id(law)] = len(packed_laws)
+                index = indices[id(law), dtype] = len(packed_laws)
                 packed_laws.append(packed)
             if stride == 0 and out.is_contiguous():
                 packed_jobs.append(pack(begin, index, 1, count, 0, 1, start, 0, *key))
@@ -115,48 +114,45 @@ class Native:
         """Runs the groups all of whose tensors it serves, in one call of the library: (those, the others)."""
         served: list[Alike] = []
         others: list[Alike] = []
-        tables: list[array.array[float]] = []  # their memory is read until the call returns
-        packed_laws: list[bytes] = []
-        addresses, sizes, indices, names = array.array("q"), array.array("q"), array.array("q"), list[str]()
+        packed_laws: list[_Packed] = []
+        addresses, indices, sizes, names = array.array("q"), array.array("q"), array.array("q"), list[bytes]()
         for group in groups:
             found = _addresses(group.outs)
-            packed = _packed(group.law, group.outs[0].dtype, tables) if found else None
+            packed = _packed(group.law, group.outs[0].dtype) if found else None
             if packed is None:
                 others.append(group)
                 continue
             addresses.extend(found)
-            sizes.extend([group.outs[0].numel()] * len(found))
             indices.extend([len(packed_laws)] * len(found))
-            names += group.names
+            sizes.extend([group.outs[0].numel()] * len(found))
+            names += [name.encode() for name in group.names]
             packed_laws.append(packed)
             served.append(group)
         if served:
-            count = len(names)
-            jobs, ones = array.array("q", bytes(8 * _FIELDS * count)), array.array("q", [1]) * count
-            # out, law, rows, width and step; row step, start and stride are 0
-            for field, column in ((0, addresses), (1, indices), (2, ones), (3, sizes), (5, ones)):
-                jobs[field::_FIELDS] = column
-            self._write_keys(seed, VALUES, names, jobs, _KEY_FIELD, _FIELDS)
-            self._run(jobs.buffer_info()[0], count, packed_laws)
+            tensors = array.array("q", bytes(_NAMED.size * len(names)))
+            for place, column in enumerate((addresses, indices, sizes, array.array("q", map(len, names)))):
+                tensors[place::4] = column
+            self._run_named(tensors.buffer_info()[0], len(names), b"".join(names), key_head(seed, VALUES), packed_laws)
         return served, others
 
-    def keys(self, seed: int, names: Sequence[str], tag: str = VALUES) -> list[Key]:
-        """``_stream.derive_key`` of many names."""
-        words = array.array("q", bytes(32 * len(names)))
-        self._write_keys(seed, tag, names, words, 0, 4)
-        return [Key(*words[place : place + 4]) for place in range(0, len(words), 4)]
+    @_unflushed
+    def fill_alone(self, out: Tensor, law: laws.Law, seed: int, tag: str) -> bool:
+        """Fills an ordinary tensor that has no name, if it serves it."""
+        packed = _packed(law, out.dtype) if out.is_cpu else None
+        if packed is not None:
+            self._run_named(_NAMED.pack(out.data_ptr(), 0, out.numel(), 0), 1, b"", key_head(seed, tag), [packed])
+        return packed is not None
 
-    def _write_keys(self, seed: int, tag: str, names: Iterable[str], to: array.array[int], place: int, step: int) -> None:
-        """Name after name the four words of its key, from ``place`` on, ``step`` places apart."""
-        head, encoded = key_head(seed, tag), [name.encode() for name in names]
-        lengths, begin = array.array("q", map(len, encoded)), to.buffer_info()[0] + 8 * place
-        at = lengths.buffer_info()[0]
-        self._library.initium_keys(head, len(head), b"".join(encoded), at, len(encoded), begin, step)
+    def key(self, seed: int, name: str, tag: str = VALUES) -> Key:
+        """``_stream.derive_key`` as the library does it."""
+        words, head, encoded = (ctypes.c_int64 * 4)(), key_head(seed, tag), name.encode()
+        self._library.initium_key(head, len(head), encoded, len(encoded), words)
+        return Key(*words)
 
     def words(self, key: Key, start: int, count: int) -> Tensor:
         """The stream's words, as ``_stream.words`` gives them: int64 values in [0, 2**32)."""
         out = torch.empty(count, dtype=torch.int32, device="cpu")
-        law = _LAW.pack(_WORDS, _U32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        law = _Packed(_LAW.pack(_WORDS, _U32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         self._run(_JOB.pack(out.data_ptr(), 0, 1, count, 0, 1, start, 0, *key), 1, [law])
         return out.long() & 0xFFFFFFFF
 
@@ -166,12 +162,33 @@ class Native:
         self._library.initium_block(self._target, counter, (ctypes.c_uint32 * 4)(*key), words)
         return list(words)
 
-    def _run(self, jobs: bytes | int, count: int, packed_laws: list[bytes]) -> None:
-        """Jobs as they are packed, or their address."""
-        if self._library.initium_fill(self._target, jobs, count, b"".join(packed_laws), torch.get_num_threads()) != 0:
+    def _run(self, jobs: bytes, count: int, packed_laws: list[_Packed]) -> None:
+        threads = torch.get_num_threads()
+        self._done(self._library.initium_fill(self._target, jobs, count, _joined(packed_laws), threads))
+
+    def _run_named(self, tensors: bytes | int, count: int, names: bytes, head: bytes, packed_laws: list[_Packed]) -> None:
+        """Tensors as they are packed, or their address."""
+        threads = torch.get_num_threads()
+        run = self._library.initium_fill_named
+        self._done(run(self._target, tensors, count, names, head, len(head), _joined(packed_laws), threads))
+
+    def _done(self, returned: int) -> None:
+        if returned != 0:
             raise BackendError(
                 "the native library refused a job (a defect of initium): INITIUM_BACKEND=reference draws without it"
             )
+
+
+class _Packed(NamedTuple):
+    """A law as the library's ``initium_law``."""
+
+    numbers: bytes
+    table: array.array[float] | None = None  # its memory is read until the call returns
+    law: laws.Law | None = None
+
+
+def _joined(packed_laws: list[_Packed]) -> bytes:
+    return b"".join([packed.numbers for packed in packed_laws])
 
 
 def _address(tensor: Tensor) -> int:
@@ -181,8 +198,8 @@ def _address(tensor: Tensor) -> int:
 
 
 def _addresses(outs: list[Tensor]) -> list[int]:
-    """Where ordinary tensors of one dtype lie; [] unless it is one of ours and all lie in the CPU's memory."""
-    found = [out.data_ptr() for out in outs if out.is_cpu] if outs[0].dtype in _DTYPES else []
+    """Where ordinary tensors lie; [] unless all lie in the CPU's memory."""
+    found = [out.data_ptr() for out in outs if out.is_cpu]
     return found if len(found) == len(outs) and all(found) else []
 
 
@@ -197,38 +214,52 @@ def _layout(out: Tensor, stride: int) -> tuple[int, int, int, int]:
     return rows, width, row_step, step
 
 
-def _packed(law: laws.Law, dtype: torch.dtype, tables: list[array.array[float]]) -> bytes | None:
-    """The law as the library's ``initium_law``; None for a constant that the dtype cannot hold."""
-    code = _DTYPES[dtype]
+_KNOWN: dict[tuple[int, torch.dtype], _Packed] = {}  # by the id of a law, which what it is packed as keeps alive
+
+
+def _packed(law: laws.Law, dtype: torch.dtype) -> _Packed | None:
+    """The law as the library takes it; None for a dtype that it does not write, and for a constant that the dtype cannot hold."""
+    known = _KNOWN.get((id(law), dtype))
+    if known is None and dtype in _DTYPES:
+        table = (
+            array.array("f", [c for row in law.table for c in row]) if isinstance(law, laws.TruncNormal) and law.table else None
+        )
+        numbers = _numbers(law, _DTYPES[dtype], table)
+        if numbers is not None:
+            if len(_KNOWN) >= 256:
+                _KNOWN.clear()
+            known = _KNOWN[id(law), dtype] = _Packed(numbers, table, law)
+    return known
+
+
+def _numbers(law: laws.Law, dtype: int, table: array.array[float] | None) -> bytes | None:
     if isinstance(law, laws.Constant):
         bits = _constant_bits(law.value, dtype)
-        return None if bits is None else _LAW.pack(_CONSTANT, code, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    if isinstance(law, laws.TruncNormal) and law.table is not None:
-        table = array.array("f", [c for row in law.table for c in row])
-        tables.append(table)
-        return _LAW.pack(_TABULATED, code, 0, 0, 0, table.buffer_info()[0], law.low, law.high, *_affine(law))
+        return None if bits is None else _LAW.pack(_CONSTANT, dtype, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     if isinstance(law, laws.Normal):
-        return _LAW.pack(_NORMAL, code, 0, 0, 0, 0, *law.limits, *_affine(law))
+        return _LAW.pack(_NORMAL, dtype, 0, 0, 0, 0, *law.limits, *_affine(law))
     if isinstance(law, laws.Uniform):
-        return _LAW.pack(_UNIFORM, code, 0, 0, 0, 0, law.low, law.high, *_affine(law))
-    return _LAW.pack(_TRUNCATED, code, 0, law.lo, law.hi - law.lo, 0, law.low, law.high, *_affine(law))
+        return _LAW.pack(_UNIFORM, dtype, 0, 0, 0, 0, law.low, law.high, *_affine(law))
+    if table is not None:
+        return _LAW.pack(_TABULATED, dtype, 0, 0, 0, table.buffer_info()[0], law.low, law.high, *_affine(law))
+    return _LAW.pack(_TRUNCATED, dtype, 0, law.lo, law.hi - law.lo, 0, law.low, law.high, *_affine(law))
 
 
 def _affine(law: laws.Uniform | laws.Normal | laws.TruncNormal) -> tuple[float, float, float, float]:
     return law.scale, law.shift, *law.limits
 
 
-def _constant_bits(value: float | complex, dtype: torch.dtype) -> int | None:
+def _constant_bits(value: float | complex, dtype: int) -> int | None:
     """The bit pattern that ``fill_`` writes: fp16 and bf16 are rounded by way of fp32. None for what ``fill_`` refuses."""
     if isinstance(value, complex):
         return None
-    if dtype is torch.float64:
+    if dtype == _DTYPES[torch.float64]:
         return int.from_bytes(struct.pack("=d", value), sys.byteorder)
     try:
         single = struct.pack("=f", value)
-        if dtype is torch.float32:
+        if dtype == _DTYPES[torch.float32]:
             return int.from_bytes(single, sys.byteorder)
-        if dtype is torch.float16:
+        if dtype == _DTYPES[torch.float16]:
             return int.from_bytes(struct.pack("=e", struct.unpack("=f", single)[0]), sys.byteorder)
     except OverflowError:
         return None
@@ -284,11 +315,12 @@ def _library() -> ctypes.CDLL | None:
             stacklevel=2,
         )
         return None
-    pointer, i32, i64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+    pointer, text, i32, i64 = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int64
     library.initium_targets.restype = ctypes.c_char_p
     library.initium_target.argtypes = [ctypes.c_char_p]
-    library.initium_fill.argtypes = [i32, pointer, i64, ctypes.c_char_p, i32]
-    library.initium_keys.argtypes = [ctypes.c_char_p, i64, ctypes.c_char_p, pointer, i64, pointer, i64]
-    library.initium_keys.restype = None
+    library.initium_fill.argtypes = [i32, text, i64, text, i32]
+    library.initium_fill_named.argtypes = [i32, pointer, i64, text, text, i64, text, i32]
+    library.initium_key.argtypes = [text, i64, text, i64, pointer]
+    library.initium_key.restype = None
     library.initium_block.argtypes = [i32, ctypes.c_uint64, pointer, pointer]
     return library
