@@ -1,8 +1,8 @@
 """A rectifier most of whose units are 0 for every input.
 
 What it does:
-    After each ReLU module, counts the units that are 0 at all positions of all samples; asks for 256 positions and more than
-    half of the units.
+    After each ReLU module, counts the units that are 0 at all positions of all samples; asks for 256 positions and for more units than half
+    of them and four standard deviations, which is what positions that all look alike (a decoder's queries, which start at 0) leave.
 
 Why it is bad:
     A unit that is never active has no gradient. A bias that is far below zero, or weights of one sign, leave a layer of such.
@@ -52,9 +52,9 @@ from ..registry import Hit, check
 @check("D010", "dead units", "warning", level="forward", explains=("P002", "P005", "G0"))
 def find(seen: Seen) -> Iterator[Hit]:
     for signal in seen.signals:
-        if signal.kind in ("ReLU", "ReLU6") and signal.units >= 16 and signal.positions >= 256:
+        if signal.kind in ("ReLU", "ReLU6") and signal.units > 16 and signal.positions >= 256:
             share = signal.dead_units / signal.units
-            if share > 0.5:
+            if share > 0.5 + 2 / signal.units**0.5:
                 yield Hit(
                     signal.name,
                     f"{signal.dead_units} of its {signal.units} units are 0 at all {signal.positions:,} positions: they have no gradient",

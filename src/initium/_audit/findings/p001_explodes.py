@@ -46,7 +46,8 @@ from ..registry import Hit, check
 @check("P001", "the signal explodes", "warning", level="forward", explains=("G004", "P004"))
 def find(seen: Seen) -> Iterator[Hit]:
     last = seen.signals[-1:] if seen.signals else []
-    if not last or not last[0].finite or last[0].rms < 1e3:
+    ends = [rms for rms in seen.probe.outputs if rms > 0] if seen.probe is not None else []
+    if not last or not last[0].finite or last[0].rms < 1e3 or min(ends, default=0.0) < 1e3:
         return
     for signal in seen.signals:
         if signal.rms > 1e3:

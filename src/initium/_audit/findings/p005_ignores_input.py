@@ -47,15 +47,16 @@ from ..registry import Hit, check
 @check("P005", "the output ignores the input", "warning", level="forward")
 def find(seen: Seen) -> Iterator[Hit]:
     probe = seen.probe
-    if probe is None or not probe.signals or not abs(probe.input_cosine) < 0.95:
+    if probe is None or not probe.signals or not probe.cosines or not abs(probe.input_cosine) < 0.95:
         return
     last = probe.signals[-1]
     head = seen.tensors.get(f"{last.name}.weight")
     if head is not None and head.moments is not None and head.moments.constant and head.moments.low == 0:
         return  # a head that starts at 0
-    apart = (2 * max(1 - last.cosine, 0.0)) ** 0.5
+    cosine = min(probe.cosines)
+    apart = (2 * max(1 - cosine, 0.0)) ** 0.5
     scales = [one.moments.largest for one in seen.parameters if one.moments is not None and _is_small_scale(one)]
-    if last.rms > 1e-5 and last.cosine > 0.9 and apart < 1e-3 * min(scales, default=0.1) / 0.1:
+    if max(probe.outputs) > 1e-5 and cosine > 0.9 and apart < 1e-3 * min(scales, default=0.1) / 0.1:
         close = [s for s in probe.signals if s.cosine > 1 - 5e-7]
         yield Hit(
             close[0].name if close else last.name,

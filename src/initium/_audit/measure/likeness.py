@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from .threads import mapped
+
 K = TypeVar("K", bound=Hashable)
 _SMALL = 1 << 14  # elements of a matrix that is looked at together with others of its shape
 _TOGETHER = 1 << 20
@@ -73,7 +75,8 @@ def rows_of_all(matrices: Sequence[Tensor]) -> list[Rows]:
             for place, plain in zip(part, _nothing_stands_out([matrices[i] for i in part]), strict=True):
                 if plain:
                     found[place] = Rows(shape[0], shape[1], (), 0, (), 0, (), 0)
-    return [rows_of(matrix) if one is None else one for one, matrix in zip(found, matrices, strict=True)]
+    rest = iter(mapped(rows_of, [matrix for one, matrix in zip(found, matrices, strict=True) if one is None]))
+    return [next(rest) if one is None else one for one in found]
 
 
 def _nothing_stands_out(matrices: list[Tensor]) -> list[bool]:

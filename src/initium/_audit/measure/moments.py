@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .threads import mapped
+
 _CHUNK = 1 << 17  # elements looked at together: they stay in the cache from one question to the next
 _SAMPLE = 4096
 _TOGETHER = 1 << 18  # elements of small tensors that are measured together
@@ -81,7 +83,8 @@ def moments_of_all(tensors: Sequence[Tensor]) -> list[Moments]:
             part = places[start : start + most]
             for place, one in zip(part, _of_rows([tensors[i].reshape(-1) for i in part], dtype), strict=True):
                 found[place] = one
-    return [moments_of(tensor) if one is None else one for one, tensor in zip(found, tensors, strict=True)]
+    rest = iter(mapped(moments_of, [tensor for one, tensor in zip(found, tensors, strict=True) if one is None]))
+    return [next(rest) if one is None else one for one in found]
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -165,7 +168,7 @@ class _Sum:
         d = x - self.shift
         square = d * d
         self.s1 += float(d.sum())
-        self.s2 += float(square.sum())
+        self.s2 += float(torch.dot(d, d))
         self.s3 += float(torch.dot(d, square))
         self.s4 += float(torch.dot(square, square))
 

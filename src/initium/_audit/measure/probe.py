@@ -29,10 +29,10 @@ class Signal:
         order: its place among all calls.
         rms, mean, largest: of the output.
         finite: whether all of it is.
-        input_rms: of its first float input, or NaN.
-        units: channels; dead_units: those that are 0 everywhere; flat_units: those that are constant; positions: samples × places.
+        input_rms: of its first float input, of a gate or where the output is not finite; else NaN.
+        units: channels of a rectifier; dead_units: those that are 0 everywhere; positions: samples × places.
         saturated: share of a sigmoid's or tanh's inputs beyond ±4, or NaN.
-        cosine: between the outputs for the first two inputs, their means over inputs left in; NaN for a batch of one.
+        cosine: between the outputs for the first two inputs, at up to 65,536 places; NaN for a batch of one.
         grad_rms: of the gradient that comes back to the output; NaN without a backward pass.
     """
 
@@ -46,7 +46,6 @@ class Signal:
     input_rms: float = math.nan
     units: int = 0
     dead_units: int = 0
-    flat_units: int = 0
     positions: int = 0
     saturated: float = math.nan
     cosine: float = math.nan
@@ -61,6 +60,7 @@ class Probe:
         inputs: what the forward pass was called with, and where that came from.
         signals: per call of a leaf module, in order.
         outputs: rms of each float tensor that came out; logits: the first of them if it is (batch, classes).
+        cosines: between each output's first two samples, where it has two that are not 0.
         gradients: full name -> rms of the gradient, None where none arrives; of the first pass.
         after: full name -> 0.0 for those that were 0 and stay so after small steps, until nothing changes any more.
         unusual: sentences on what could not be done.
@@ -69,6 +69,7 @@ class Probe:
     inputs: Inputs
     signals: list[Signal] = field(default_factory=list)
     outputs: list[float] = field(default_factory=list)
+    cosines: list[float] = field(default_factory=list)
     logits: Tensor | None = None
     input_cosine: float = math.nan
     gradients: dict[str, float | None] = field(default_factory=dict)
@@ -136,6 +137,8 @@ def _run(model: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor], bac
     if not outputs:
         raise CannotRun(f"its forward returns no tensor of floats on {shapes(inputs)}, so there is no signal to look at")
     found.outputs = [_rms(one) for one in outputs]
+    pairs = [one.detach() for one in outputs if one.dim() > 1 and one.shape[0] > 1 and one[0].numel()]
+    found.cosines = [cosine for one in pairs if not math.isnan(cosine := _cosine(one[0], one[1]))]
     if outputs[0].dim() == 2 and outputs[0].shape[1] > 1:
         found.logits = outputs[0].detach().float()
     if backward and wanted:
@@ -242,34 +245,45 @@ def _listening(model: nn.Module, signals: list[Signal]) -> Iterator[None]:
             handle.remove()
 
 
-_CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
 _RECTIFIERS = ("ReLU", "ReLU6")
 _GATES = ("Sigmoid", "Tanh", "Hardsigmoid", "Softsign")
+_PLACES = 1 << 16  # of an output that a cosine is taken of, at even distances
 
 
 def _signal(name: str, module: nn.Module, order: int, args: tuple[Any, ...], out: Tensor) -> Signal:
     kind = type(module).__name__
     x = out.detach().float()
-    norm = float(torch.linalg.vector_norm(x, dtype=torch.float64))
-    rms = norm / math.sqrt(x.numel())
-    signal = Signal(name, kind, order, rms, float(x.mean()), float(x.abs().max()), math.isfinite(rms))
+    low, high = (float(end) for end in torch.aminmax(x))
+    finite = math.isfinite(low) and math.isfinite(high)
+    largest = max(abs(low), abs(high)) if finite else float(x.abs().max())
+    signal = Signal(name, kind, order, _rms_within(x, largest), float(x.mean()), largest, finite)
     first = next((a for a in args if isinstance(a, Tensor) and a.is_floating_point()), None)
-    if first is not None:
+    if first is not None and (kind in _GATES or not finite):
         signal.input_rms = _rms(first)
         if kind in _GATES and first.numel():
             signal.saturated = float((first.detach().abs() > 4).float().mean())
-    if x.dim() >= 2 and x.shape[0] >= 2 and rms > 0:
-        a, b = x[0].flatten().double(), x[1].flatten().double()
-        scale = float(a.norm() * b.norm())
-        signal.cosine = float(a @ b) / scale if scale > 0 else math.nan
-    if kind in _RECTIFIERS or isinstance(module, _CHANNELS_FIRST):
-        axis = 1 if x.dim() > 3 or isinstance(module, _CHANNELS_FIRST) else x.dim() - 1
+    if x.dim() >= 2 and x.shape[0] >= 2 and signal.rms > 0:
+        signal.cosine = _cosine(x[0], x[1])
+    if kind in _RECTIFIERS:
+        axis = 1 if x.dim() > 3 else x.dim() - 1
         rest = [i for i in range(x.dim()) if i != axis]
-        low, high = x.amin(rest), x.amax(rest)
         signal.units, signal.positions = x.shape[axis], x.numel() // max(x.shape[axis], 1)
-        signal.dead_units = int(((low == 0) & (high == 0)).sum())
-        signal.flat_units = int((low == high).sum())
+        signal.dead_units = int((x.amax(rest) == 0).sum()) if rest and low == 0 else 0
     return signal
+
+
+def _rms_within(x: Tensor, largest: float) -> float:
+    """The rms; in fp32 where neither the squares nor their sum can leave its range or lose their last digits."""
+    if x.numel() <= 1 << 22 and 1e-12 < largest < 1e12:
+        return float(torch.linalg.vector_norm(x)) / math.sqrt(x.numel())
+    return _rms(x)
+
+
+def _cosine(one: Tensor, two: Tensor) -> float:
+    step = max(one.numel() // _PLACES, 1)
+    a, b = one.reshape(-1)[::step].double(), two.reshape(-1)[::step].double()
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / scale if scale > 0 else math.nan
 
 
 @contextlib.contextmanager
@@ -323,7 +337,5 @@ def _rms(x: Tensor) -> float:
 def _first_cosine(inputs: Inputs) -> float:
     for value in (*inputs.args, *inputs.kwargs.values()):
         if isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1 and value.shape[0] > 1:
-            a, b = value[0].flatten().double(), value[1].flatten().double()
-            scale = float(a.norm() * b.norm())
-            return float(a @ b) / scale if scale else math.nan
+            return _cosine(value[0], value[1])
     return math.nan
