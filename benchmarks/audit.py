@@ -3,9 +3,10 @@
     python benchmarks/audit.py [--quick] [--dtype DTYPE] [--rounds N]
 
 In one process, in turn, medians of the rounds; ``ratio`` is ours over theirs. *weights*: levels static and weights on a Llama
-configuration of 1.1 billion parameters (``--quick``: 30 million) that is built already, against ``x.float().std()`` over each of its tensors; the
-goal is 3. *forward*: what the level forward adds to the level weights, on a Llama configuration of 400 million and on ResNet-50, against
-the forward pass on the same input, which is small; the goal is 3. *many*: seconds for a model of 100,000 parameters of two elements. Absolute times say something about this machine at this hour only.
+configuration of 1.1 billion parameters (``--quick``: 30 million) that is built already, against ``x.float().std()`` over each of its
+tensors; the goal is 3. *forward*: what the level forward adds to the level weights, on a Llama configuration of 400 million and on
+ResNet-50, against the forward pass on the same input, which is small; the goal is 3. *many*: seconds for a model of 100,000 parameters of
+two elements. Absolute times say something about this machine at this hour only.
 """
 
 from __future__ import annotations

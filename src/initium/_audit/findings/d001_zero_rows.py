@@ -43,6 +43,10 @@ from ..registry import Hit, check
 
 @check("D001", "rows or columns of zeros", "warning", level="weights", fix="unsafe", explains=("D010", "S002"))
 def find(seen: Seen) -> Iterator[Hit]:
+    padding: dict[str, set[int]] = {}  # of a tied weight, under whatever name the padding row is known
+    for slot in seen.inv.slots if seen.inv is not None else ():
+        if slot.layout.zero_rows:
+            padding.setdefault(slot.tied_to or slot.name, set()).update(slot.layout.zero_rows)
     for one in seen.weights:
         rows, layout = one.rows, one.layout
         if rows is None or one.computed or rows.columns < 8 or rows.rows < 2:
@@ -50,7 +54,7 @@ def find(seen: Seen) -> Iterator[Hit]:
         call = one.write.call if one.write is not None else None
         if not one.random or (call is not None and call.name in ("sparse_", "eye_", "dirac_")) or layout.groups > 1:
             continue
-        count = rows.n_zero_rows - sum(row in layout.zero_rows for row in rows.zero_rows)
+        count = rows.n_zero_rows - sum(row in padding.get(one.name, ()) for row in rows.zero_rows)
         what, where = ("rows", rows.zero_rows) if count else ("columns", rows.zero_columns)
         count = count or rows.n_zero_columns
         if count and len(one.shape) == 2:

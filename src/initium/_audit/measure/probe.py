@@ -288,11 +288,12 @@ def _cosine(one: Tensor, two: Tensor) -> float:
 
 @contextlib.contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """In probing mode inside; modes, momenta, parameters and buffers as before after it."""
+    """In probing mode inside; modes, momenta, parameters, buffers and plain attributes (a cache of a forward pass) as before after it."""
     modes = [(module, module.training) for module in model.modules()]
     norms = [module for module, _ in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta: list[tuple[Any, float | None]] = [(module, module.momentum) for module in norms]
     tensors = [*model.parameters(), *model.buffers()]
+    attributes = [(module.__dict__, dict(module.__dict__)) for module, _ in modes]
     kept = [(one, one.detach().clone(), one._version) for one in tensors if not one.is_meta]
     try:
         model.eval()
@@ -301,6 +302,10 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
             module.momentum = 0.0
         yield
     finally:
+        for now, before in attributes:
+            for name in [name for name in now if name not in before]:
+                del now[name]
+            now.update(before)
         for module, mode in modes:
             module.training = mode
         for module, momentum in momenta:
