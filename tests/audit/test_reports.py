@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import initium
+from initium._audit import config
 from initium._audit.registry import checks
 from initium._errors import ArgumentError, ModelError
 from initium.cli import main
@@ -148,6 +149,12 @@ def test_pyproject_says_the_defaults(models: str, tmp_path: Path, monkeypatch: p
     code, _, err = run(f"{models}:Bad")
     assert code == 2
     assert "Did you mean 'ignore'?" in err
+    monkeypatch.setattr(config, "_toml_reader", lambda: None)
+    code, _, err = run(f"{models}:Bad")
+    assert code == 2
+    assert "pip install tomli" in " ".join(err.split())
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n# initium\n", "utf-8")
+    assert run(f"{models}:Bad")[0] == 1
 
 
 def test_input_by_shape(models: str) -> None:

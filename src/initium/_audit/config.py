@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from dataclasses import replace
@@ -23,20 +24,26 @@ _KNOWN: dict[str, type | tuple[type, ...]] = {
 
 
 def configured(folder: Path) -> dict[str, Any]:
-    """The table of the nearest pyproject.toml at or above a folder; {} where there is none, or no TOML reader (Python 3.10 without tomli).
+    """The ``[tool.initium]`` table of the nearest pyproject.toml at or above a folder; {} where there is none.
 
     Raises:
-        FileError: the file is not TOML, or a word or its type is not known.
+        FileError: the file is not TOML, a word or its type is not known, or Python 3.10 has no tomli to read it with.
     """
     path = next((at / "pyproject.toml" for at in (folder, *folder.parents) if (at / "pyproject.toml").is_file()), None)
     if path is None:
         return {}
-    try:
-        tomllib: Any = importlib.import_module("tomllib")
-    except ModuleNotFoundError:
+    text = read_text(path, "TOML")
+    if "tool" not in text or "initium" not in text:
         return {}
+    tomllib = _toml_reader()
+    if tomllib is None:
+        if "[tool.initium" not in text:
+            return {}
+        raise FileError(
+            f"{path} has a [tool.initium] table, which Python 3.10 reads by a package of its own: pip install tomli"
+        )
     try:
-        table = tomllib.loads(read_text(path, "TOML")).get("tool", {}).get("initium", {})
+        table = tomllib.loads(text).get("tool", {}).get("initium", {})
     except tomllib.TOMLDecodeError as error:
         raise FileError(f"{path}: {error}") from None
     for key, value in table.items():
@@ -47,6 +54,14 @@ def configured(folder: Path) -> dict[str, Any]:
     if "baseline" in table:
         table["baseline"] = str(path.parent / table["baseline"])
     return dict(table)
+
+
+def _toml_reader() -> Any:
+    """Python's tomllib, from 3.11 on, or tomli, which it was; else None."""
+    for name in ("tomllib", "tomli"):
+        with contextlib.suppress(ModuleNotFoundError):
+            return importlib.import_module(name)
+    return None
 
 
 def baseline_marks(path: Path) -> set[str]:

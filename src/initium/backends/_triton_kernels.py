@@ -55,6 +55,26 @@ def _high(pair):
     return ((pair >> 32) & 0xFFFFFFFF).to(tl.uint32)
 
 
+if hasattr(tl, "mul"):  # from Triton 3.3 on: products are to wrap around, and in debug mode an operator would object
+
+    @triton.jit
+    def _times(a, b):
+        return tl.mul(a, b, sanitize_overflow=False)
+
+    @triton.jit
+    def _plus(a, b):
+        return tl.add(a, b, sanitize_overflow=False)
+else:
+
+    @triton.jit
+    def _times(a, b):
+        return a * b
+
+    @triton.jit
+    def _plus(a, b):
+        return a + b
+
+
 @triton.jit
 def _philox(counter, seed, upper):
     """Philox4x32-10: the four words of each counter."""
@@ -62,11 +82,11 @@ def _philox(counter, seed, upper):
     c2, c3 = _low(upper + counter * 0), _high(upper + counter * 0)
     k0, k1 = _low(seed), _high(seed)
     for _ in tl.static_range(10):
-        high0, low0 = tl.umulhi(c0, 0xD2511F53), tl.mul(c0, 0xD2511F53, sanitize_overflow=False)
-        high1, low1 = tl.umulhi(c2, 0xCD9E8D57), tl.mul(c2, 0xCD9E8D57, sanitize_overflow=False)
+        high0, low0 = tl.umulhi(c0, 0xD2511F53), _times(c0, 0xD2511F53)
+        high1, low1 = tl.umulhi(c2, 0xCD9E8D57), _times(c2, 0xCD9E8D57)
         c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
-        k0 = tl.add(k0, 0x9E3779B9, sanitize_overflow=False)
-        k1 = tl.add(k1, 0xBB67AE85, sanitize_overflow=False)
+        k0 = _plus(k0, 0x9E3779B9)
+        k1 = _plus(k1, 0xBB67AE85)
     return c0, c1, c2, c3
 
 
