@@ -16,7 +16,8 @@ from .measure.seen import Seen
 from .report import SEVERITIES
 
 LEVELS = ("static", "weights", "forward", "grad")
-NEEDS = ("construction", "rebuild", "meta", "values", "model")
+EXTRAS = ("spectra", "within", "evaluation")  # measured only for the checks that ask
+NEEDS = ("construction", "rebuild", "meta", "values", "model", *EXTRAS)
 SECTIONS = ("What it does", "Why it is bad", "Example", "Use instead", "Fix safety", "References")
 
 
@@ -51,7 +52,7 @@ class Check:
         code, name: never reused.
         severity, level: see ``Finding`` and ``initium.audit``.
         preview: off unless asked for.
-        needs: what must have been measured beside its level: ``construction``, ``rebuild``, ``meta``, ``model``.
+        needs: what must have been measured beside its level: ``construction``, ``rebuild``, ``meta``, ``model``, or one of ``EXTRAS``.
         fix_safety: ``safe``, ``unsafe`` or ``none``.
         explains: codes that this one is the cause of: their hits on the same tensors are left out.
         page: the docstring: a summary and the sections.

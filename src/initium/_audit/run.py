@@ -17,7 +17,7 @@ from .._text.forms import dtype_name
 from .expect import Expectation, applied
 from .measure.collect import Wanted, collect
 from .measure.seen import Seen, TensorSeen
-from .registry import LEVELS, Check, Hit, selected
+from .registry import EXTRAS, LEVELS, Check, Hit, selected
 from .report import SEVERITIES, Finding, LayerNumbers, Measured, NotRun, Report, TensorNumbers, finite
 
 _SAMPLES = 1_000_000  # values that are kept for histograms, of all tensors together
@@ -80,6 +80,7 @@ def audit(
         if any({"rebuild", "meta"} & set(one.needs) for one in chosen)
         else False,
         meta=any("meta" in one.needs for one in chosen),
+        extras=frozenset(need for one in chosen for need in one.needs if need in EXTRAS),
     )
     seen, reasons, seconds = _measured(model, inputs, seed, label, wanted)
     return judged(seen, chosen, LEVELS[last], reasons, expect, seed, seconds)

@@ -44,7 +44,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("S002", "weights drawn around a mean that is not 0", "warning", level="weights", fix="unsafe")
+@check("S002", "weights drawn around a mean that is not 0", "warning", level="weights", fix="unsafe", explains=("S023",))
 def find(seen: Seen) -> Iterator[Hit]:
     count = len(seen.weights)
     for one in seen.weights:

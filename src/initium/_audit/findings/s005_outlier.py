@@ -52,6 +52,7 @@ from ..registry import Hit, check
     level="weights",
     needs=("construction",),
     fix="unsafe",
+    explains=("S022", "S023"),
 )
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.drawn:

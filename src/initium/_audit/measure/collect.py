@@ -22,19 +22,22 @@ from .likeness import rows_of, rows_of_all
 from .moments import Moments, moments_of, moments_of_all
 from .probe import CannotRun, probe
 from .seen import Seen, TensorSeen
+from .spectra import spectra_of
 
 _REBUILT = 200_000_000  # elements up to which a model is built a second time unasked
 _PROBED = 1_000_000_000  # and up to which it is run backward unasked: gradients and copies are three times the model
 
 
 class Wanted(NamedTuple):
-    """What to measure: the values, a forward pass, a backward pass, a second build (None: if small), a build on meta."""
+    """What to measure: the values, a forward pass, a backward pass, a second build (None: if small), a build on meta, and
+    ``registry.EXTRAS``."""
 
     values: bool
     forward: bool
     backward: bool
     rebuild: bool | None
     meta: bool
+    extras: frozenset[str] = frozenset()
 
 
 def collect(
@@ -84,6 +87,9 @@ def collect(
     if built is not None:
         seen.lost = lost_writes(built, inv)
     clock.lap("values")
+    if "spectra" in wanted.extras and wanted.values:
+        seen.spectra = spectra_of(seen)
+        clock.lap("spectra")
     meta = [slot.name for slot in inv.slots if slot.tensor.is_meta]
     if meta:
         why["values"] = NotRun("values", f"{len(meta)} tensors are on meta and have no values, the first {meta[0]}")
@@ -236,7 +242,7 @@ def _probed(seen: Seen, inputs: Any, wanted: Wanted, why: dict[str, NotRun], met
             one.name: one.slot.tensor for one in seen.tensors.values() if one.slot and not one.is_buffer and not one.computed
         }
         try:
-            seen.probe = probe(seen.model, tries, trained, backward=backward, twins=matrices)
+            seen.probe = probe(seen.model, tries, trained, backward=backward, twins=matrices, extras=wanted.extras)
         except CannotRun as error:
             reason = str(error)
     if reason:
@@ -257,6 +263,9 @@ def _file(path: str | Path, label: str, wanted: Wanted, clock: _Clock) -> tuple[
         rows = rows_of(matrix) if matrix is not None else None
         seen.tensors[one.key] = TensorSeen(one.key, tensor, None, moments, rows=rows)
     clock.lap("values")
+    if "spectra" in wanted.extras and wanted.values:
+        seen.spectra = spectra_of(seen)
+        clock.lap("spectra")
     reason = "a file has values and no code"
     needs = ("construction", "rebuild", "meta", "forward", "grad", "model")
     return seen, {need: NotRun(need, reason) for need in needs}, clock.laps

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .construct import first_line, seeded
 from .inputs import Inputs
+from .within import Within
 
 
 @dataclass
@@ -63,6 +64,8 @@ class Probe:
         cosines: between each output's first two samples, where it has two that are not 0.
         gradients: full name -> rms of the gradient, None where none arrives; of the first pass.
         after: full name -> 0.0 for those that were 0 and stay so after small steps, until nothing changes any more.
+        within: what went on between the layers, where that was asked for.
+        evaluated: rms of the first output in evaluation mode, of a model with BatchNorm, where that was asked for.
         unusual: sentences on what could not be done.
     """
 
@@ -75,6 +78,8 @@ class Probe:
     gradients: dict[str, float | None] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
     alike: dict[str, int] = field(default_factory=dict)
+    within: Within | None = None
+    evaluated: float | None = None
     unusual: list[str] = field(default_factory=list)
 
     @property
@@ -87,7 +92,13 @@ class CannotRun(Exception):
 
 
 def probe(
-    model: nn.Module, tries: Iterable[Inputs], parameters: Mapping[str, Tensor], *, backward: bool, twins: Iterable[str] = ()
+    model: nn.Module,
+    tries: Iterable[Inputs],
+    parameters: Mapping[str, Tensor],
+    *,
+    backward: bool,
+    twins: Iterable[str] = (),
+    extras: frozenset[str] = frozenset(),
 ) -> Probe:
     """Run the model on the first of the inputs that it takes.
 
@@ -97,6 +108,7 @@ def probe(
         parameters: full name -> parameter, whose gradients are asked for.
         backward: whether to run backward.
         twins: names of matrices of which it is asked whether their rows' gradients are equal.
+        extras: what else is asked for: ``within``, ``evaluation``.
 
     Raises:
         CannotRun: it raises on all of them, or returns no tensor of floats; says which and why.
@@ -106,7 +118,7 @@ def probe(
         warnings.simplefilter("ignore")
         for inputs in tries:
             try:
-                return _run(model, inputs, parameters, backward, tuple(twins))
+                return _run(model, inputs, parameters, backward, tuple(twins), extras)
             except CannotRun:
                 raise
             except Exception as error:  # a model may raise anything
@@ -129,10 +141,20 @@ def shapes(inputs: Inputs) -> str:
     return ", ".join([*map(one, inputs.args), *named]) or "nothing"
 
 
-def _run(model: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor], backward: bool, twins: tuple[str, ...]) -> Probe:
+def _run(
+    model: nn.Module,
+    inputs: Inputs,
+    parameters: Mapping[str, Tensor],
+    backward: bool,
+    twins: tuple[str, ...],
+    extras: frozenset[str],
+) -> Probe:
     found = Probe(inputs, input_cosine=_first_cosine(inputs))
     wanted = {name: one for name, one in parameters.items() if one.requires_grad and one.is_floating_point()}
-    with torch.set_grad_enabled(backward and bool(wanted)), _listening(model, found.signals):
+    if "within" in extras:
+        found.within = Within(names_of(model))
+    following = found.within.following() if found.within is not None else contextlib.nullcontext()
+    with torch.set_grad_enabled(backward and bool(wanted)), _listening(model, found.signals), following:
         outputs = _floats(model(*inputs.args, **inputs.kwargs))
     if not outputs:
         raise CannotRun(f"its forward returns no tensor of floats on {shapes(inputs)}, so there is no signal to look at")
@@ -141,9 +163,26 @@ def _run(model: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor], bac
     found.cosines = [cosine for one in pairs if not math.isnan(cosine := _cosine(one[0], one[1]))]
     if outputs[0].dim() == 2 and outputs[0].shape[1] > 1:
         found.logits = outputs[0].detach().float()
+    if "evaluation" in extras:
+        found.evaluated = _evaluated(model, inputs)
     if backward and wanted:
         _backward(model, inputs, outputs, wanted, found, twins)
     return found
+
+
+def _evaluated(model: nn.Module, inputs: Inputs) -> float | None:
+    """The rms of the first output by running statistics; None without BatchNorm."""
+    norms = [one for one in model.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm) and one.training]
+    if not norms:
+        return None
+    for norm in norms:
+        norm.training = False
+    try:
+        with torch.no_grad():
+            return _rms(_floats(model(*inputs.args, **inputs.kwargs))[0])
+    finally:
+        for norm in norms:
+            norm.training = True
 
 
 def _backward(
@@ -216,9 +255,14 @@ def _another(value: Any) -> Any:
     return -value.flip(0) if value.is_floating_point() else value.flip(0)
 
 
+def names_of(model: nn.Module) -> dict[nn.Module, str]:
+    """Module -> its first name."""
+    return {module: name for name, module in reversed(list(model.named_modules()))}
+
+
 @contextlib.contextmanager
 def _listening(model: nn.Module, signals: list[Signal]) -> Iterator[None]:
-    names = {module: name for name, module in reversed(list(model.named_modules()))}
+    names = names_of(model)
     handles = []
 
     def heard(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:

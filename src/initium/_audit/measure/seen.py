@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -19,6 +19,10 @@ from .likeness import Rows
 from .moments import Moments
 from .probe import Probe, Signal
 from .watch import Trace, Write
+from .within import Within
+
+if TYPE_CHECKING:
+    from .spectra import Spectrum
 
 
 class TensorSeen(NamedTuple):
@@ -140,6 +144,7 @@ class Seen:
         unmoved: names of drawn parameters that a build from another seed filled the same; None if there was none.
         missed: tensors that the library's way to fill a meta model leaves out, and that way; None if not tried.
         probe: the forward and backward pass, if there was one.
+        spectra: by name, of each logical weight, where they were asked for.
     """
 
     label: str
@@ -153,6 +158,7 @@ class Seen:
     missed: tuple[list[str], str] | None = None
     probe: Probe | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    spectra: dict[str, list[Spectrum]] = field(default_factory=dict)
 
     @functools.cached_property
     def sound(self) -> list[TensorSeen]:
@@ -175,6 +181,12 @@ class Seen:
     def drawn(self) -> list[TensorSeen]:
         """Sound parameters whose writes declare a law with a variance."""
         return [one for one in self.parameters if one.law is not None and one.law.known and not one.computed]
+
+    @property
+    def within(self) -> Within:
+        """What the forward pass did between its layers; empty where that was not asked for."""
+        found = self.probe.within if self.probe is not None else None
+        return found if found is not None else Within({})
 
     @property
     def signals(self) -> list[Signal]:
