@@ -83,7 +83,7 @@ def collect(
     seen = Seen(label, model, inv, built=built)
     if not inv.slots:
         why["model"] = NotRun("model", f"{label} has no parameter and no buffer: there is nothing to audit", True)
-    _tensors(seen, inv, wanted.values)
+    measured_tensors(seen, inv, wanted.values)
     if built is not None:
         seen.lost = lost_writes(built, inv)
     clock.lap("values")
@@ -117,7 +117,8 @@ def _built(make: Callable[[], nn.Module], seed: int, label: str) -> Construction
     return built
 
 
-def _tensors(seen: Seen, inv: Inventory, values: bool) -> None:
+def measured_tensors(seen: Seen, inv: Inventory, values: bool) -> None:
+    """Fill ``seen.tensors``."""
     slots = [slot for slot in inv.slots if slot.tied_to is None]
     tensors = [slot.tensor.detach() for slot in slots]
     read = [one for one in tensors if values and not one.is_meta and one.numel()]

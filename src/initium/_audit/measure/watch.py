@@ -112,8 +112,10 @@ class Trace:
     @property
     def drawn_by(self) -> Write | None:
         """The last write that decided the values: a draw, a copy or a whole fill; not a scaling, nor a partial zeroing after it."""
-        deciding = [write for write in self.writes if write.whole and write.op not in _SCALING]
-        return deciding[-1] if deciding else self.last
+        for write in self.writes[::-1]:
+            if write.whole and write.op not in _SCALING:
+                return write
+        return self.last
 
 
 class Watch(TorchDispatchMode):
