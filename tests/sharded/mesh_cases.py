@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 
 import torch
@@ -29,7 +28,6 @@ RULES = [
 ]
 
 
-_LOCALLY = {"src_data_rank": None} if "src_data_rank" in inspect.signature(distribute_tensor).parameters else {}
 Parallelise = Callable[[nn.Module, DeviceMesh], None]
 
 
@@ -42,7 +40,7 @@ def distribute(model: nn.Module, mesh: DeviceMesh, placements: Sequence[Placemen
                 continue
             if id(parameter) not in done:
                 fitted = [_fitted(placement, parameter) for placement in placements]
-                tensor = distribute_tensor(parameter.detach(), mesh, fitted, **_LOCALLY)
+                tensor = distribute_tensor(parameter.detach(), mesh, fitted, src_data_rank=None)
                 done[id(parameter)] = nn.Parameter(tensor, parameter.requires_grad)
             module._parameters[name] = done[id(parameter)]
 
