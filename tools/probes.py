@@ -152,22 +152,24 @@ class UNet(nn.Module):
 class Attention(nn.Module):
     """Causal or full multi-head attention with four maps of their own."""
 
-    def __init__(self, width: int, causal: bool, scaled: bool = True) -> None:
+    def __init__(self, width: int, causal: bool, scaled: bool = True, sub: bool = False) -> None:
         super().__init__()
+        self.inner = nn.LayerNorm(width) if sub else nn.Identity()
         self.num_heads, self.causal, self.scaled = 4, causal, scaled
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (f(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for f in (self.q_proj, self.k_proj, self.v_proj))
         y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=None if self.scaled else 1.0)
-        return self.out_proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(self.inner(y.transpose(1, 2).flatten(2)))  # type: ignore[no-any-return]
 
 
 class MLP(nn.Module):
-    """fc1, GELU, fc2; with a gate SwiGLU's three."""
+    """fc1, GELU, fc2; with a gate SwiGLU's three; with SubLN's norm before the last."""
 
-    def __init__(self, width: int, gated: bool) -> None:
+    def __init__(self, width: int, gated: bool, sub: bool = False) -> None:
         super().__init__()
+        self.inner = nn.LayerNorm(4 * width) if sub else nn.Identity()
         if gated:
             self.gate_proj, self.up_proj, self.down_proj = (
                 nn.Linear(width, 3 * width),
@@ -181,15 +183,16 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.gated:
             return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
-        return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+        return self.fc2(self.inner(F.gelu(self.fc1(x))))  # type: ignore[no-any-return]
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm, post-norm with α on the stream, or no norms."""
+    """Pre-norm, SubLN, post-norm with α on the stream, or no norms."""
 
     def __init__(self, width: int, norms: str, gated: bool, causal: bool, scaled: bool, alpha: float) -> None:
         super().__init__()
-        self.attn, self.mlp = Attention(width, causal, scaled), MLP(width, gated)
+        sub = norms == "sub"
+        self.attn, self.mlp = Attention(width, causal, scaled, sub), MLP(width, gated, sub)
         self.norms, self.alpha = norms, alpha
         self.norm1, self.norm2 = (nn.LayerNorm(width) if norms != "none" else nn.Identity() for _ in range(2))
 
@@ -266,6 +269,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "gated": lambda: Transformer(gated=True),
     "vision": lambda: Transformer(patches=True, depth=12),
     "unscaled": lambda: Transformer(scaled=False, depth=12),
+    "sub-ln": lambda: Transformer(norms="sub"),
     "post-norm α": lambda: Transformer(norms="post", alpha=48**0.25),
     "post-norm": lambda: Transformer(norms="post"),
     "no-norms": lambda: Transformer(norms="none"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from torch import nn
 
 import initium
@@ -231,3 +232,197 @@ def test_a_block_that_nobody_can_read_is_an_error_which_says_what_to_do() -> Non
     plan = initium.plan(odd, told, seed=0)
     assert plan["2.second.weight"].std == pytest.approx(0.02 / math.sqrt(2 * L))
     assert plan["2.first.weight"].std == 0.02
+
+
+class Router(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Linear(D, 4, bias=False)
+
+
+class GroupedExperts(nn.Module):
+    """torchtitan's: (experts, out, in), as it has them by ``w1``, ``w2``, ``w3``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w1, self.w3 = (nn.Parameter(torch.zeros(4, FF, D)) for _ in range(2))
+        self.w2 = nn.Parameter(torch.zeros(4, D, FF))
+
+
+class MoE(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts, self.router, self.shared_experts = GroupedExperts(), TokenChoiceTopKRouter(), FeedForward()
+
+
+class TokenChoiceTopKRouter(Router):
+    pass
+
+
+class MoEBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.moe = Attention(), MoE()
+
+
+def test_torchtitan_s_experts_have_the_law_of_the_dense_net_each() -> None:
+    """models/deepseek_v3: _depth_experts_init has w1 at 0.02 and w2, w3 scaled; the router's gate is scaled."""
+    net = nn.ModuleDict({"layers": nn.ModuleDict({str(i): TransformerMoEBlock() for i in range(L)})})
+    plan = initium.plan(net, "torchtitan-llama3", seed=0)
+    scaled = 0.02 / math.sqrt(2 * L)  # the last layer: l + 1 = L
+    moe = f"layers.{L - 1}.moe"
+    for name in ("experts.w2", "experts.w3", "router.gate.weight", "shared_experts.w2.weight", "shared_experts.w3.weight"):
+        assert plan[f"{moe}.{name}"].std == pytest.approx(scaled, rel=1e-9), name
+    for name in ("experts.w1", "shared_experts.w1.weight"):
+        assert plan[f"{moe}.{name}"].std == pytest.approx(0.02, rel=1e-9), name
+    he = initium.plan(net, "he", seed=0)
+    assert [(he[f"{moe}.experts.{w}"].fan_in, he[f"{moe}.experts.{w}"].fan_out) for w in ("w1", "w2", "w3")] == [
+        (D, FF),
+        (FF, D),
+        (D, FF),
+    ]
+
+
+@pytest.mark.parametrize("suffixes", [("", "", ""), ("_EFD", "_EDF", "_EFD")])
+def test_experts_whose_names_tell_their_axes_are_the_same(suffixes: tuple[str, str, str]) -> None:
+    experts = type("GroupedExperts", (nn.Module,), {})()
+    for name, suffix, shape in zip(("w1", "w2", "w3"), suffixes, ((4, FF, D), (4, D, FF), (4, FF, D)), strict=True):
+        experts.register_parameter(name + suffix, nn.Parameter(torch.zeros(shape)))
+    net = nn.ModuleList([type("Block", (nn.Module,), {})()])
+    net[0].experts, net[0].attention = experts, Attention()
+    plan = initium.plan(net, "torchtitan-llama3", seed=0)
+    assert [entry.std for name, entry in plan.items() if "experts" in name] == pytest.approx(
+        [0.02, 0.02 / 2**0.5, 0.02 / 2**0.5]
+    )
+
+
+class TransformerMoEBlock(MoEBlock):
+    pass
+
+
+class CoreAttention(nn.Module):
+    """OLMo-core's names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w_q, self.w_k, self.w_v, self.w_out = (nn.Linear(D, D, bias=False) for _ in range(4))
+
+
+class DroplessMoEMLP(nn.Module):
+    """(experts, hidden, model) all three; w2 is used as x @ w2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w1, self.w2, self.w3 = (nn.Parameter(torch.zeros(4, FF, D)) for _ in range(3))
+
+
+class CoreMoE(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = MoELinearRouter()
+        self.experts = nn.ModuleDict({"mlp": DroplessMoEMLP()})
+
+
+class MoELinearRouter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4 * D))  # flattened, as in the source
+
+
+class CoreTransformerBlock(nn.Module):
+    def __init__(self, mixture: bool = False) -> None:
+        super().__init__()
+        self.attention = CoreAttention()
+        if mixture:
+            self.feed_forward_moe = CoreMoE()
+        else:
+            self.feed_forward = FeedForward()
+
+
+def core(mixture: bool = False) -> nn.Module:
+    blocks = nn.ModuleDict({str(i): CoreTransformerBlock(mixture) for i in range(L)})
+    head = nn.ModuleDict({"w_out": nn.Linear(D, VOCAB, bias=False)})
+    return nn.ModuleDict({"embeddings": nn.Embedding(VOCAB, D), "blocks": blocks, "lm_head": head})
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("llama", 2 * L), ("llama-depth", 2 * 3)])
+def test_olmo_core(kind: str, factor: int) -> None:
+    """nn/transformer/init.py: w1 at std, w3 and w2 scaled; block 2 of 4, so l + 1 = 3."""
+    plan = initium.plan(core(), initium.recipe("olmo-core", kind=kind), seed=0)
+    scaled = 0.02 * THREE / math.sqrt(factor)
+    for name in ("attention.w_out", "feed_forward.w2", "feed_forward.w3"):
+        assert plan[f"blocks.2.{name}.weight"].std == pytest.approx(scaled, rel=1e-9), name
+    for name in ("attention.w_q", "attention.w_k", "attention.w_v", "feed_forward.w1"):
+        assert plan[f"blocks.2.{name}.weight"].std == pytest.approx(0.02 * THREE, rel=1e-9), name
+    assert plan["embeddings.weight"].std == 1
+    assert plan["lm_head.w_out.weight"].std == pytest.approx(THREE / math.sqrt(D), rel=1e-9)
+    experts = initium.plan(core(mixture=True), initium.recipe("olmo-core", kind=kind), seed=0)
+    for name in ("experts.mlp.w1", "experts.mlp.w2", "experts.mlp.w3", "router.weight"):
+        assert experts[f"blocks.2.feed_forward_moe.{name}"].std == pytest.approx(scaled, rel=1e-9), f"{name}: w1 too"
+    he = initium.plan(core(mixture=True), "he", seed=0)
+    assert [he[f"blocks.2.feed_forward_moe.experts.mlp.{w}"].fan_in for w in ("w1", "w2", "w3")] == [D, FF, D]
+
+
+def test_olmo_core_normalized_and_normal() -> None:
+    plan = initium.plan(core(), initium.recipe("olmo-core", kind="normalized"), seed=0)
+    root = THREE / math.sqrt(D)
+    for name in ("attention.w_q", "feed_forward.w1", "feed_forward.w3"):
+        assert plan[f"blocks.1.{name}.weight"].std == pytest.approx(root, rel=1e-9), name
+    for name in ("attention.w_out", "feed_forward.w2"):
+        assert plan[f"blocks.1.{name}.weight"].std == pytest.approx(root / math.sqrt(2 * L), rel=1e-9), name
+    assert plan["embeddings.weight"].std == pytest.approx(D**-0.5)
+    mixture = initium.plan(core(mixture=True), initium.recipe("olmo-core", kind="normalized"), seed=0)
+    assert mixture["blocks.1.feed_forward_moe.experts.mlp.w2"].std == pytest.approx(0.02 * THREE), "its experts keep std"
+    plain = initium.plan(core(), initium.recipe("olmo-core", kind="normal", std=0.01), seed=0)
+    assert {round(entry.std, 12) for entry in plain.values() if entry.kind == "drawn"} == {round(0.01 * THREE, 12)}
+    with pytest.raises(initium.InitiumError, match="kind 'lama' not supported. Did you mean 'llama'"):
+        initium.recipe("olmo-core", kind="lama")
+
+
+class NanoAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c_q, self.c_k, self.c_v, self.c_proj = (nn.Linear(D, D, bias=False) for _ in range(4))
+        self.ve_gate = nn.Linear(32, 4, bias=False)
+
+
+class NanoBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn, self.mlp = NanoCausalSelfAttention(), MLP()
+
+
+class NanoCausalSelfAttention(NanoAttention):
+    pass
+
+
+def test_nanochat() -> None:
+    net = nn.ModuleDict({"wte": nn.Embedding(VOCAB, D), "h": nn.ModuleList([NanoBlock() for _ in range(L)])})
+    net["value_embeds"] = nn.ModuleDict({"1": nn.Embedding(VOCAB, D)})
+    net["lm_head"] = nn.Linear(D, VOCAB, bias=False)
+    net.resid_lambdas, net.x0_lambdas = nn.Parameter(torch.zeros(L)), nn.Parameter(torch.zeros(L))
+    net.backout_lambda = nn.Parameter(torch.zeros(1))
+    plan = initium.plan(net, "nanochat", seed=0)
+    root = 1 / math.sqrt(D)
+    for name in ("attn.c_q", "attn.c_k", "attn.c_v"):
+        assert plan[f"h.2.{name}.weight"].std == pytest.approx(root)
+        assert plan[f"h.2.{name}.weight"].program.high == pytest.approx(math.sqrt(3) * root), "uniform, so no outliers"
+    assert plan["h.2.mlp.c_fc.weight"].std == pytest.approx(0.4 * root)
+    assert plan["h.2.mlp.c_proj.weight"].std == plan["h.2.attn.c_proj.weight"].std == 0
+    assert plan["h.2.attn.ve_gate.weight"].program.high == 0.02
+    assert plan["wte.weight"].std == 0.8
+    assert plan["lm_head.weight"].std == 0.001
+    assert plan["value_embeds.1.weight"].std == pytest.approx(root)
+    assert plan.values("resid_lambdas").tolist() == pytest.approx([1.15, 1.15 - 0.1 / 3, 1.15 - 0.2 / 3, 1.05])
+    assert plan.values("x0_lambdas").tolist() == pytest.approx([0.2, 0.15, 0.1, 0.05])
+    assert plan["backout_lambda"].mean == 0.2
+
+
+def test_mpt() -> None:
+    """kaiming_normal_(a=0) of each: √(2 / fan_in); fused Wqkv by parts; the table's fan_in is its width, d."""
+    net = nn.ModuleDict({"wte": nn.Embedding(VOCAB, D), "blocks": nn.ModuleList([Block() for _ in range(L)])})
+    plan = initium.plan(net, "mpt", seed=0)
+    assert plan["blocks.1.attn.c_attn.weight"].std == plan["wte.weight"].std == pytest.approx(math.sqrt(2 / D))
+    assert plan["blocks.1.attn.c_proj.weight"].std == pytest.approx(math.sqrt(2 / D) / math.sqrt(2 * L))
+    assert plan["blocks.1.mlp.c_proj.weight"].std == pytest.approx(math.sqrt(2 / (4 * D)) / math.sqrt(2 * L))
+    assert plan["blocks.1.attn.c_attn.bias"].mean == 0

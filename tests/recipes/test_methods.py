@@ -157,6 +157,20 @@ def test_deepnorm_of_an_encoder_and_a_decoder() -> None:
     gained(plan, "decoder.layers.3.multihead_attn.out_proj.weight", (12 * 4) ** -0.25, (32, 32))
 
 
+def test_subln_of_one_stack_and_of_two() -> None:
+    """N = 8: √ln 16 = 1.665109. N = 6, M = 4: encoder √(ln 12 · ln 12 / 3) = 1.434662, decoder √ln 12 = 1.576359; cross attention 1."""
+    plan = initium.plan(encoder(8), "subln", seed=0)
+    for name in ("linear1", "linear2", "self_attn.out_proj"):
+        gained(plan, f"layers.5.{name}.weight", 1.665109, plan[f"layers.5.{name}.weight"].shape)
+    stds = [part.std for _, part in plan["layers.0.self_attn.in_proj_weight"].program.parts]
+    assert stds == pytest.approx([math.sqrt(2 / 128), 1.665109 * math.sqrt(2 / 128)], rel=1e-6), "q and k, then v"
+    net = nn.Transformer(32, 4, 6, 4, 64, batch_first=True)
+    both = initium.plan(net, recipe("subln", kind="encoder-decoder"), seed=0)
+    gained(both, "encoder.layers.0.linear1.weight", 1.434662, (32, 64))
+    gained(both, "decoder.layers.0.linear1.weight", 1.576359, (32, 64))
+    gained(both, "decoder.layers.3.multihead_attn.out_proj.weight", 1.0, (32, 32))
+
+
 def test_t_fixup_at_six_layers() -> None:
     """N = M = 6: .67 · 6^−¼ = .428092, 54^−¼ = .368894."""
     net = nn.ModuleDict({"embed": nn.Embedding(50, 32), "net": nn.Transformer(32, 4, 6, 6, 64, batch_first=True)})

@@ -166,4 +166,4 @@ def _checked(handler: Handler) -> Handler:
 
 
 # These register what they know; they need the decorators above.
-from . import of_timm, of_torch, of_transformers, telling  # noqa: E402, F401
+from . import of_code_bases, of_timm, of_torch, of_transformers, telling  # noqa: E402, F401

@@ -22,9 +22,10 @@ _FEED_FORWARD = re.compile(
 _MIXTURE = re.compile(r"Mo[eE]|Sparse|Experts?$")
 _ROUTER = re.compile(r"Router$|Gate$|Gating$")
 
-_QUERY = {"q", "q_proj", "query", "q_lin", "wq", "to_q", "query_proj", "linear_q", "q_proj_weight"}
-_KEY = {"k", "k_proj", "key", "k_lin", "wk", "to_k", "key_proj", "linear_k", "k_proj_weight"}
-_VALUE = {"v", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "linear_v", "v_proj_weight"}
+_AXES = re.compile(r"_[A-Z]{3}$")  # torchtitan's w1_EFD: experts, hidden, model
+_QUERY = {"q", "c_q", "w_q", "q_proj", "query", "q_lin", "wq", "to_q", "query_proj", "linear_q", "q_proj_weight"}
+_KEY = {"k", "c_k", "w_k", "k_proj", "key", "k_lin", "wk", "to_k", "key_proj", "linear_k", "k_proj_weight"}
+_VALUE = {"v", "c_v", "w_v", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "linear_v", "v_proj_weight"}
 _OUTPUT = {
     "o",
     "o_proj",
@@ -34,6 +35,7 @@ _OUTPUT = {
     "dense",
     "out_lin",
     "wo",
+    "w_out",
     "to_out",
     "out",
     "output",
@@ -151,7 +153,7 @@ def _by_router(slot: Slot, owner: Owner) -> tuple[str, str] | None:
     here, above = owner.classes[-1], owner.classes[-2] if len(owner.classes) > 1 else ""
     if _ROUTER.search(here):
         return "router", here
-    if owner.names[-1] in ("router", "gate", "gating", "wg") and _MIXTURE.search(above):
+    if owner.names[-1] in ("router", "gate", "gating", "wg") and (_MIXTURE.search(above) or _ROUTER.search(above)):
         return "router", above
     if owner.names[-1] == "layer" and len(owner.names) > 1 and owner.names[-2] == "router":
         return "router", above
@@ -204,7 +206,8 @@ def _of_attention(child: str) -> str | None:
 
 def _of_feed_forward(child: str, module: nn.Module) -> str | None:
     """The numbered names mean by their company: w1, w2, w3 are gate, down, up; w12, w3 are both and down; w1, w2 up and down."""
-    held = {*module._modules, *module._parameters}
+    held = {_AXES.sub("", name) for name in (*module._modules, *module._parameters)}
+    child = _AXES.sub("", child)
     if child in ("w1", "w2", "w3", "v1"):
         if {"w1", "w2", "w3"} <= held or {"w1", "w2", "v1"} <= held:
             return {"w1": "gate", "w2": "down", "w3": "up", "v1": "up"}[child]

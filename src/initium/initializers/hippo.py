@@ -66,13 +66,14 @@ class Hippo(Initializer):
 
 @dataclass(frozen=True)
 class Ramp(Initializer):
-    """start, start + step, start + 2 step, … along the last axis: S4D-Lin's imaginary parts π n with step = π.
+    """start, start + step, start + 2 step, … along the last axis, or evenly from start to stop: S4D-Lin's imaginary parts are π n.
 
     Use when: a diagonal state is to have frequencies at equal distances, or a per-channel constant grows along the channels.
     Not when: the decays are real and to be spread over the logarithm: ``LogRange``.
 
     Args:
         start, step: any finite numbers.
+        stop: the last value, in place of a step; an axis of one element has ``start``.
 
     Raises:
         ArgumentError: a number that is not finite, or a tensor without dimensions.
@@ -90,10 +91,11 @@ class Ramp(Initializer):
 
     start: float = 0.0
     step: float = math.pi
+    stop: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.start) and math.isfinite(self.step)):
-            raise ArgumentError(f"ramp expects finite numbers, got start={self.start}, step={self.step}")
+        if not all(math.isfinite(x) for x in (self.start, self.step, self.stop or 0.0)):
+            raise ArgumentError(f"ramp expects finite numbers, got start={self.start}, step={self.step}, stop={self.stop}")
 
     def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
         row = self._row(shape)
@@ -105,4 +107,6 @@ class Ramp(Initializer):
     def _row(self, shape: tuple[int, ...]) -> Tensor:
         if not shape:
             raise ArgumentError("ramp is for tensors of at least 1 dimension")
-        return self.start + self.step * torch.arange(shape[-1], dtype=torch.float64, device="cpu")
+        count = shape[-1]
+        step = self.step if self.stop is None else (self.stop - self.start) / max(count - 1, 1)
+        return self.start + step * torch.arange(count, dtype=torch.float64, device="cpu")

@@ -1,11 +1,13 @@
-"""Code bases that train language models: nanoGPT, torchtitan, Megatron, OLMo. None of them can be a dependency, so the tests have their
-numbers by hand, on models written out the way these write theirs."""
+"""Code bases that train language models: nanoGPT, nanochat, torchtitan, Megatron, OLMo, OLMo-core, MPT. None of them can be a dependency,
+so the tests have their numbers by hand, on models written out the way these write theirs."""
 
 from __future__ import annotations
 
+from .._errors import ArgumentError, nearest
+from .._inventory import Slot
 from .._recipe import Recipe, named
 from .._rules import Rule
-from ..initializers import Initializer, Normal
+from ..initializers import Initializer, Normal, Ramp, Uniform
 from ._models import cut, cut3, everything
 
 
@@ -42,8 +44,8 @@ def nanogpt(std: float = 0.02, depth: float | None = None) -> Recipe:
 def torchtitan_llama3() -> Recipe:
     """Embeddings N(0, 1), q, k, v and gate N(0, 0.02²), o, up and down 0.02 / √(2 (l + 1)), the head N(0, 1 / d) cut at ±3 σ, norms 1.
 
-    l is the layer's index from 0. Of the feed-forward net w1 is the gate, w3 up, w2 down: w2 *and* w3 are scaled. Experts and routers are
-    scaled as well.
+    l is the layer's index from 0. Of the feed-forward net w1 is the gate, w3 up, w2 down: w2 *and* w3 are scaled, and those of every expert,
+    and the routers.
 
     Use when: training Llama 3 or a mixture of experts with gated feed-forward nets, pre-norm.
     Not when: the feed-forward net has no gate: its first layer counts as "up" and would be scaled.
@@ -64,7 +66,7 @@ def torchtitan_llama3() -> Recipe:
         >>> [plan[f"{layer}.feed_forward.{w}.weight"].std for layer, w in ((7, "w1"), (7, "w2"), (7, "w3"))]
         [0.02, 0.005, 0.005]
 
-    Source: pytorch/torchtitan, models/llama3 and models/common, ``init_weights``, with depth_init=True. The normals are trunc_normal_, cut
+    Source: pytorch/torchtitan, models/llama3, models/deepseek_v3 and models/common, with depth_init=True. The normals are trunc_normal_, cut
     at the absolute ±2, the head's at ±3 of its std, whose std is then 0.98657839 / √d. (llama2.c scales w3 instead of w2.)
     """
     scaled = cut("0.02 / sqrt(2 * (layer + 1))")
@@ -76,7 +78,6 @@ def torchtitan_llama3() -> Recipe:
         Rule(role="up", initializer=cut(0.02), gates=("gate", "up"), optional=True),
         Rule(role="up", initializer=scaled, gates=("up",), optional=True),
         Rule(role="router", initializer=scaled, optional=True),
-        Rule(role="gate", initializer=scaled, ndim=3, optional=True),
         Rule(role="head", initializer=cut3("1 / sqrt(fan_in)"), optional=True),
     )
 
@@ -156,3 +157,135 @@ def olmo_normal(std: float = 0.02, cutoff: bool = False) -> Recipe:
     """
     law: Initializer = cut3(std) if cutoff else Normal(std)
     return everything(law, law)
+
+
+_ROUTER = "**router.weight"  # OLMo-core keeps it flattened, in one dimension
+_OLMO_CORE = ("llama", "llama-depth", "normalized", "normal")
+
+
+@named("olmo-core")
+def olmo_core(kind: str = "llama", std: float = 0.02, depth: float | None = None) -> Recipe:
+    """Embeddings N(0, 1), q, k, v and gate N(0, 0.02²), attention output, up and down 0.02 / √(2 L), the head N(0, 1 / d), all cut at ±3 σ.
+
+    The embeddings are a whole normal. Of a mixture of experts every matrix, the gate too, and the router have 0.02 / √(2 L). Biases 0, norms 1.
+
+    Use when: training OLMo 2 or 3, or another pre-norm decoder, as OLMo-core does.
+    Not when: the model is OLMo 1: ``olmo-mitchell``, ``olmo-normal``.
+
+    Args:
+        kind: ``"llama"``; ``"llama-depth"``, √(2 (l + 1)) in place of √(2 L), l from 0; ``"normalized"``, nGPT's: d^−½ everywhere, attention
+            output and down over √(2 L); ``"normal"``: 0.02 everywhere.
+        std: init_std.
+        depth: L; None reads it from the model.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "olmo-core", seed=0)
+        >>> round(plan["layers.0.self_attn.out_proj.weight"].std / 0.9865783925581086, 9)
+        0.005
+
+    Source: allenai/OLMo-core, nn/transformer/init.py, ``InitMethod``. A normal cut at ±3 σ has 0.98657839 of that std.
+    """
+    if kind not in _OLMO_CORE:
+        raise ArgumentError(
+            f"kind {kind!r} not supported.{nearest(str(kind), _OLMO_CORE)} Please use one of {', '.join(_OLMO_CORE)}"
+        )
+    if kind == "normal":
+        return _with_depth(everything(cut3(std), cut3(std)), depth)
+    head = Rule(role="head", initializer=cut3("1 / sqrt(fan_in)"), optional=True)
+    if kind == "normalized":
+        ends = Rule(role="residual_out", initializer=cut3("1 / sqrt(width) / sqrt(2 * depth)"))
+        mixture = [Rule(role=role, initializer=cut3(std), test=_of_experts, optional=True) for role in ("gate", "up", "down")]
+        router = Rule(_ROUTER, cut3(std), optional=True)
+        return _with_depth(
+            everything(cut3("1 / sqrt(width)"), Normal("1 / sqrt(fan_out)"), ends, *mixture, router, head), depth
+        )
+    scaled = cut3(f"{std!r} / sqrt(2 * {'depth' if kind == 'llama' else '(layer + 1)'})")
+    rules = [
+        Rule(role="residual_out", initializer=scaled),
+        Rule(role="up", initializer=scaled, optional=True),
+        Rule(_ROUTER, scaled, optional=True),
+        Rule(role="up", initializer=cut3(std), gates=("gate", "up"), optional=True),
+        Rule(role="up", initializer=scaled, gates=("up",), optional=True),
+        Rule(role="gate", initializer=scaled, test=_of_experts, optional=True),
+        head,
+    ]
+    return _with_depth(everything(cut3(std), Normal(1.0), *rules), depth)
+
+
+def _of_experts(slot: Slot) -> bool:
+    return "expert" in slot.name.lower()
+
+
+@named("nanochat")
+def nanochat() -> Recipe:
+    """Embeddings N(0, 0.8²), the head N(0, 0.001²), q, k, v and value embeddings U(±√3 / √d), c_fc 0.4 of that, every c_proj 0.
+
+    The scalars of the layers: resid_lambdas from 1.15 to 1.05, x0_lambdas from 0.2 to 0.05, smear 0, backout 0.2; gates U(0, 0.02).
+
+    Use when: training a GPT the way nanochat does: with norms on queries and keys, relu², and embeddings that are normalised.
+    Not when: embeddings are not normalised after the table: a std of 0.8 is then forty times GPT-2's.
+
+    Raises:
+        RuleError: no residual end could be found.
+
+    Example:
+        >>> class MLP(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.c_fc, self.c_proj = nn.Linear(64, 256, bias=False), nn.Linear(256, 64, bias=False)
+        >>> class Block(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.mlp = MLP()
+        >>> plan = initium.plan(nn.ModuleList([Block(), Block()]), "nanochat", seed=0)
+        >>> round(plan["0.mlp.c_fc.weight"].std, 9), plan["0.mlp.c_proj.weight"].std
+        (0.05, 0.0)
+
+    Source: karpathy/nanochat, nanochat/gpt.py, ``GPT.init_weights``, as of November 2026; its docstring says 1.0 for the embeddings, its code
+    0.8. The repository changes from week to week: compare with yours.
+    """
+    bound = "sqrt(3) / sqrt(fan_in)"
+    table = "sqrt(3) / sqrt(width)"
+    return everything(
+        Uniform(f"-{bound}", bound),
+        Normal(0.8),
+        Rule("**value_embeds.**", Uniform(f"-{table}", table), role="embedding", optional=True),
+        Rule(role="up", initializer=Uniform(f"-0.4 * {bound}", f"0.4 * {bound}"), optional=True),
+        Rule(role="residual_out", initializer=0),
+        Rule("**_gate.weight", Uniform(0, 0.02), optional=True),
+        Rule("**.resid_lambdas", Ramp(start=1.15, stop=1.05), optional=True),
+        Rule("**.x0_lambdas", Ramp(start=0.2, stop=0.05), optional=True),
+        Rule("**.smear_lambda", 0, optional=True),
+        Rule("**.backout_lambda", 0.2, optional=True),
+        Rule(role="head", initializer=Normal(0.001), optional=True),
+    )
+
+
+@named("mpt", "llm-foundry")
+def mpt(depth: float | None = None) -> Recipe:
+    """Weights N(0, 2 / fan_in), q, k and v each for itself, residual ends over √(2 L), embeddings N(0, 2 / d), biases 0, norms 1.
+
+    Use when: training MPT as LLM Foundry does by default (kaiming_normal_).
+    Not when: its xavier_normal_ or xavier_uniform_ is meant: there init_gain is 0 unless said, which makes every weight 0.
+
+    Args:
+        depth: L; None reads it from the model.
+
+    Raises:
+        RuleError: no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(50, 5, 200), 8, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "mpt", seed=0)
+        >>> plan["layers.0.linear1.weight"].std, plan["layers.0.self_attn.out_proj.weight"].std
+        (0.2, 0.05)
+
+    Source: mosaicml/llm-foundry, models/utils/param_init_fns.py, ``kaiming_normal_param_init_fn_`` and ``generic_param_init_fn_``; its neox_init_
+    is ``wang``.
+    """
+    ends = Rule(role="residual_out", initializer=Normal("sqrt(2 / fan_in) / sqrt(2 * depth)"))
+    return _with_depth(everything(Normal("sqrt(2 / fan_in)"), Normal("sqrt(2 / fan_out)"), ends), depth)

@@ -1,4 +1,4 @@
-"""Transformers whose start depends on depth: DeepNorm, T-Fixup, small and Wang, GPT-2's and torchtitan's residual scale."""
+"""Transformers whose start depends on depth: DeepNorm, SubLN, T-Fixup, small and Wang, GPT-2's and torchtitan's residual scale."""
 
 from __future__ import annotations
 
@@ -61,6 +61,41 @@ def deepnorm(kind: str = "one stack") -> Recipe:
     return over(general(XavierNormal()), *_scaled(None, "(8 * depth) ** (-1 / 4)", XavierNormal))
 
 
+@named("subln", "magneto")
+def subln(kind: str = "one stack") -> Recipe:
+    """Xavier with a gain γ > 1 on v, out and feed-forward weights, for blocks with a norm before each of their maps.
+
+    One stack of N layers: γ = √log(2 N). Encoder of N with decoder of M: γ = √(log(3 M) log(2 N) / 3) in the encoder, √log(3 M) in the decoder,
+    whose cross attention keeps gain 1. q and k have gain 1.
+
+    Use when: transformers with sub-layer norms: one at the entry of each branch, and one before its last map.
+    Not when: the second norm is missing: the gain then makes every branch louder.
+
+    Args:
+        kind: ``"one stack"`` or ``"encoder-decoder"``.
+
+    Raises:
+        RuleError: no v, output or feed-forward weights could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> round(initium.plan(net, "subln", seed=0)["layers.0.linear1.weight"].std / (2 / 320) ** 0.5, 6)  # √log 16
+        1.66511
+
+    Source: Wang et al. 2022 (2210.06423), figure 2; microsoft/torchscale, architecture/encoder.py and decoder.py, whose base is torch's and
+    fairseq's start rather than Xavier.
+    """
+    if _checked(kind):
+        crossed = r"re:(.*\.)?decoder\..*(encoder_attn|cross_attn|multihead_attn|EncDecAttention)\..*"
+        return over(
+            general(XavierNormal()),
+            *_scaled(ENCODER, "sqrt(log(3 * decoder_depth) * log(2 * encoder_depth) / 3)", XavierNormal),
+            *_scaled(DECODER, "sqrt(log(3 * decoder_depth))", XavierNormal),
+            Rule(crossed, XavierNormal(), role="weight", optional=True),
+        )
+    return over(general(XavierNormal()), *_scaled(None, "sqrt(log(2 * depth))", XavierNormal))
+
+
 @named("t-fixup")
 def t_fixup(kind: str = "encoder-decoder") -> Recipe:
     """Transformers without layer norm and without warm-up: Xavier, with small v, out, feed-forward and embeddings.
@@ -121,7 +156,7 @@ def small(width: float | None = None) -> Recipe:
     return _everywhere("sqrt(2 / (5 * width))", width=width)
 
 
-@named("wang", "gpt-j")
+@named("wang", "gpt-j", "gpt-neox")
 def wang(width: float | None = None, depth: float | None = None) -> Recipe:
     """Small init, and std 2 / (L √d) on the weights that end residual branches.
 
