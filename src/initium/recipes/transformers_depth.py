@@ -80,7 +80,7 @@ def subln(kind: str = "one stack") -> Recipe:
     Example:
         >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
         >>> round(initium.plan(net, "subln", seed=0)["layers.0.linear1.weight"].std / (2 / 320) ** 0.5, 6)  # √log 16
-        1.66511
+        1.665109
 
     Source: Wang et al. 2022 (2210.06423), figure 2; microsoft/torchscale, architecture/encoder.py and decoder.py, whose base is torch's and
     fairseq's start rather than Xavier.
