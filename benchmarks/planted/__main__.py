@@ -18,13 +18,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import initium
-from planted import layouts, loading, memory, signals, weights
+from planted import layouts, loading, memory, signals, weights, within
 from planted.case import CASES, Case
 from planted.results import FILE, rows
 from planted.tasks import Outcome, built, one_thread
 
 SEEDS = range(5)
-MODULES = (layouts, loading, memory, signals, weights)
+MODULES = (layouts, loading, memory, signals, weights, within)
 
 
 def measured(case: Case, seeds: range = SEEDS) -> dict[str, Any]:

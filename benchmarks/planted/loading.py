@@ -77,6 +77,13 @@ def missing(bad: bool) -> nn.Module:
     return net
 
 
+@planted("K003", 'a checkpoint of DataParallel, "module." before every name, loaded with strict=False', as_built)
+def prefixed(bad: bool) -> nn.Module:
+    net = mlp(64)
+    net.load_state_dict({("module." if bad else "") + name: value for name, value in _trained().items()}, strict=False)
+    return net
+
+
 @planted("R001", "weights by numpy's generator, on two ranks that count on torch's seed", replicas, seed=1)
 def by_numpy(bad: bool) -> nn.Module:
     net = mlp(64)

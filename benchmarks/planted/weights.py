@@ -87,6 +87,17 @@ def copies(bad: bool) -> nn.Module:
     return Branches([copy.deepcopy(branches[0]) for _ in branches] if bad else branches)
 
 
+@planted("Y008", "eight branches that are one, times ½ to 1⅜")
+def factors(bad: bool) -> nn.Module:
+    branches = [mlp(2) for _ in range(8)]
+    with torch.no_grad():
+        for i, branch in enumerate(branches if bad else ()):
+            first, last = linears(branch)
+            first.weight.copy_(linears(branches[0])[0].weight * (0.5 + i / 8))
+            last.weight.copy_(linears(branches[0])[1].weight * (0.5 + i / 8))
+    return Branches(branches)
+
+
 @planted("Y002", "64 hidden units, tiled from 2")
 def tiled(bad: bool) -> nn.Module:
     net = mlp(64)

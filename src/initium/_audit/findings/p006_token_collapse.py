@@ -1,7 +1,7 @@
 """Tokens that become one on their way.
 
 What it does:
-    The mean cosine between the tokens of a sample, layer by layer; reported where it is over 0.99 at the last and under 0.9 at the first.
+    The mean cosine between the tokens of a sample, layer by layer; reported where it is over 0.99 at the last and under 0.95 at the first.
 
 Why it is bad:
     Attention averages. Without a skip, or with one that is scaled too small, every layer brings the tokens closer together, doubly
@@ -57,7 +57,7 @@ from ..registry import Hit, check
 @check("P006", "tokens collapse", "warning", level="forward", preview=True, needs=("within",))
 def find(seen: Seen) -> Iterator[Hit]:
     tokens = seen.within.tokens
-    if len(tokens) < 4 or tokens[0].cosine > 0.9 or tokens[-1].cosine < 0.99:
+    if len(tokens) < 4 or tokens[0].cosine > 0.95 or tokens[-1].cosine < 0.99:
         return
     where = next(one for one in tokens if one.cosine > 0.99)
     yield Hit(

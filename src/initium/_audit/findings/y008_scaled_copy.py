@@ -57,8 +57,8 @@ def _copies(members: list[TensorSeen]) -> Iterator[Hit]:
         first, second = members[i], members[j]
         assert first.moments is not None
         assert second.moments is not None
-        if first.moments.mark == second.moments.mark:
-            continue  # equal, which Y001 says
+        if first.moments.mark == second.moments.mark or _frozen(first) or _frozen(second):
+            continue  # equal, which Y001 says, or a target that follows
         factor = second.moments.std / first.moments.std * (1 if alike[i, j] > 0 else -1)
         yield Hit(
             second.name,
@@ -69,12 +69,16 @@ def _copies(members: list[TensorSeen]) -> Iterator[Hit]:
         )
 
 
-@check("Y008", "a copy up to a factor", "error", level="weights", preview=True, fix="unsafe")
+def _frozen(one: TensorSeen) -> bool:
+    return one.slot is not None and not one.slot.tensor.requires_grad
+
+
+@check("Y008", "a copy up to a factor", "error", level="weights", fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
     by_shape: dict[tuple[int, ...], list[TensorSeen]] = {}
     for one in seen.parameters:
         m = one.moments
-        if m is not None and m.size >= 256 and m.std > 0 and one.random and not one.computed:
+        if m is not None and m.size >= 64 and m.std > 0 and one.random and not one.computed:
             by_shape.setdefault(one.shape, []).append(one)
     for members in by_shape.values():
         if len(members) > 1:

@@ -187,7 +187,20 @@ def _rebuilt(seen: Seen, make: Callable[[], nn.Module], seed: int, wanted: Wante
         if isinstance(missed, str):
             why["meta"] = NotRun("meta", missed)
         else:
-            seen.missed = missed
+            seen.missed = missed[:2]
+            seen.otherwise_on_meta = _otherwise(seen, missed[2])
+
+
+def _otherwise(seen: Seen, buffers: dict[str, Tensor]) -> dict[str, float]:
+    """Buffers that are not random and have other values there: by how much at most."""
+    found = {}
+    for name, other in buffers.items():
+        mine = seen.tensors.get(name)
+        if mine is None or mine.tensor is None or mine.unfilled or mine.random or mine.tensor.shape != other.shape:
+            continue
+        if other.numel() and not torch.equal(mine.tensor, other.to(mine.tensor.dtype)):
+            found[name] = float((mine.tensor.double() - other.double()).abs().max())
+    return found
 
 
 def _unlike(seen: Seen, other: Inventory) -> list[str]:

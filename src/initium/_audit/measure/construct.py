@@ -15,6 +15,7 @@ from torch.nn.modules import module as nn_module
 from ..._capture.sites import Site
 from ..._inventory import Inventory, inventory
 from .canary import found, plant
+from .loads import Load, watching_loads
 from .watch import Trace, Watch, Write
 
 Maker = Callable[[], nn.Module]
@@ -46,6 +47,7 @@ class Construction:
     watch: Watch
     model: nn.Module
     lost: list[Lost] = field(default_factory=list)
+    loads: list[Load] = field(default_factory=list)
 
     def trace(self, tensor: Tensor) -> Trace | None:
         return self.watch.trace(tensor)
@@ -53,13 +55,13 @@ class Construction:
 
 def run_constructor(make: Maker, seed: int) -> Construction:
     """Build a model under the observer, from a seeded generator that is put back. (``_capture.sites`` stops its walk at this name.)"""
-    with seeded(seed), _registrations() as seen, warnings.catch_warnings():
+    with seeded(seed), _registrations() as seen, watching_loads() as loads, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         watch = Watch(seed)
         seen.append(watch)
         with watch:
             model = make()
-    return Construction(watch, model)
+    return Construction(watch, model, loads=loads)
 
 
 @contextlib.contextmanager
@@ -165,8 +167,9 @@ def again(make: Maker, seed: int) -> Inventory | None:
             return None
 
 
-def missed_on_meta(make: Maker, seed: int) -> tuple[list[str], str] | str:
-    """Tensors that the library's own way to fill a model built on meta leaves unfilled, and what that way is; or why there is none.
+def missed_on_meta(make: Maker, seed: int) -> tuple[list[str], str, dict[str, Tensor]] | str:
+    """Tensors that the library's own way to fill a model built on meta leaves unfilled, what that way is, and the buffers that it
+    fills; or why there is none.
 
     The way: ``to_empty``, then the model's ``init_weights``, ``reset_parameters`` or ``_init_weights``, then each module's
     ``reset_parameters``, as FSDP's users do.
@@ -199,7 +202,8 @@ def missed_on_meta(make: Maker, seed: int) -> tuple[list[str], str] | str:
             and slot.tensor.numel()
             and bool(found(slot.tensor.detach()).any())
         ]
-    return names, way[0]
+        buffers = {slot.name: slot.tensor.detach() for slot in inv.slots if slot.is_buffer and slot.name not in names}
+    return names, way[0], buffers
 
 
 def _filling_of(model: nn.Module) -> tuple[str, Callable[[], Any]] | None:

@@ -143,6 +143,7 @@ class Seen:
         unlike_itself: names that a second build from the same seed filled otherwise; None if there was none.
         unmoved: names of drawn parameters that a build from another seed filled the same; None if there was none.
         missed: tensors that the library's way to fill a meta model leaves out, and that way; None if not tried.
+        otherwise_on_meta: buffers that this way fills with other values, and by how much.
         probe: the forward and backward pass, if there was one.
         spectra: by name, of each logical weight, where they were asked for.
     """
@@ -156,6 +157,7 @@ class Seen:
     unlike_itself: list[str] | None = None
     unmoved: list[str] | None = None
     missed: tuple[list[str], str] | None = None
+    otherwise_on_meta: dict[str, float] = field(default_factory=dict)
     probe: Probe | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     spectra: dict[str, list[Spectrum]] = field(default_factory=dict)

@@ -58,6 +58,7 @@ class Write(NamedTuple):
         shape, dtype, device: of what it wrote to.
         order: how many writes came before, in the whole construction.
         loaded: it is ``load_state_dict`` copying a value in.
+        dense: what it wrote to is contiguous.
     """
 
     op: str
@@ -71,6 +72,7 @@ class Write(NamedTuple):
     device: str
     order: int
     loaded: bool = False
+    dense: bool = True
 
 
 class Trace:
@@ -269,6 +271,7 @@ class Watch(TorchDispatchMode):
                     target.device.type,
                     self.writes,
                     self._loading,
+                    target.is_contiguous(),
                 )
             )
         self.writes += 1

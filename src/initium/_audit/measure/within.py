@@ -131,7 +131,7 @@ class Within(TorchDispatchMode):
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Under observation inside, with the running module known."""
+        """Under observation inside, with the running module known; torch's fused encoder layers, which show no attention, are off."""
 
         def begins(module: nn.Module, args: Any) -> None:
             self._running.append(module)
@@ -147,10 +147,13 @@ class Within(TorchDispatchMode):
             nn_module.register_module_forward_pre_hook(begins),
             nn_module.register_module_forward_hook(ends, always_call=True),
         ]
+        fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
         try:
             with self:
                 yield
         finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
             for hook in hooks:
                 hook.remove()
 
