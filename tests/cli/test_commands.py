@@ -212,6 +212,9 @@ def test_recipes_are_listed_and_shown() -> None:
         shown = ok("recipes", name["name"])
         assert "rules, the last that matches wins:" in shown
         assert name["summary"] in shown
+    names = [line.split("  ")[0] for line in text.splitlines()[2:-1]]
+    assert max(map(len, names)) <= 36, "many aliases do not take the room of the sentence beside them"
+    assert any(name.endswith(", …") for name in names)
     assert ok("recipes", "kaiming").splitlines()[0] == "he"
     assert "knobs: std=0.02, mean=0.0" in ok("recipes", "normal")
     document = json.loads(ok("recipes", "he", "--json"))

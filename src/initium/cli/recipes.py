@@ -42,7 +42,7 @@ def _list(as_json: bool) -> None:
             ]
         )
         return
-    rows = [(", ".join((one.name, *one.aliases)), one.said("Use when"), one.said("Source")) for one in found]
+    rows = [(_called(one.name, one.aliases), one.said("Use when"), one.said("Source")) for one in found]
     room = max(terminal_width() - max(len(row[0]) for row in rows) - 4, 40)
     widths = (room * 3 // 5, room - room * 3 // 5)
     short = [
@@ -50,6 +50,16 @@ def _list(as_json: bool) -> None:
     ]
     click.echo("\n".join(columns([("recipe", "use when", "source"), *short], terminal_width())))
     click.echo("initium recipes NAME shows what it does, when not to use it, its knobs and its rules")
+
+
+def _called(name: str, aliases: tuple[str, ...], most: int = 32) -> str:
+    """The name and those of its aliases that there is room for."""
+    shown = name
+    for alias in aliases:
+        if len(shown) + len(alias) + 2 > most:
+            return f"{shown}, …"
+        shown += f", {alias}"
+    return shown
 
 
 def _show(name: str, as_json: bool) -> None:
