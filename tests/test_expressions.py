@@ -65,11 +65,14 @@ def test_nothing_but_arithmetic_is_understood(text: str) -> None:
         ("1e308 * 10", "not a finite"),
         ("depht", "Did you mean 'depth'"),
         ("2 ** 2000", "range"),
+        ("(-8) ** 0.5", "no value here: a negative number to a power that is not whole"),
+        ("0 ** -1", "no value here: 0 to a negative power"),
+        ("huge * huge", "no value here: int too large"),
     ],
 )
 def test_what_has_no_value_says_so(text: str, message: str) -> None:
     with pytest.raises(InitiumError, match=message):
-        Expression(text).evaluate({"depth": 1})
+        Expression(text).evaluate({"depth": 1, "huge": 10**300})
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

@@ -38,6 +38,10 @@ def _power(base: float, exponent: float) -> float:
 
     if abs(exponent) > 1024:
         raise ArgumentError(f"the exponent {exponent} is out of range")
+    if base == 0 and exponent < 0:
+        raise ZeroDivisionError("0 to a negative power")
+    if base < 0 and exponent != int(exponent):
+        raise ValueError("a negative number to a power that is not whole")
     with mp.workprec(120):
         return float(mp.power(mpf(base), mpf(exponent)))
 
@@ -98,12 +102,12 @@ class Expression:
     def evaluate(self, names: Mapping[str, float]) -> float:
         """The value; ``names`` are what it may refer to."""
         try:
-            value = self._value(ast.parse(self.text.strip(), mode="eval").body, names)
+            value = float(self._value(ast.parse(self.text.strip(), mode="eval").body, names))
         except (ZeroDivisionError, OverflowError, ValueError, TypeError) as error:
             if isinstance(error, ArgumentError):
                 raise
             raise ArgumentError(f"{self.text!r} has no value here: {error}") from None
-        if isinstance(value, complex) or not math.isfinite(value):
+        if not math.isfinite(value):
             raise ArgumentError(f"{self.text!r} is not a finite number here: {value}")
         return value
 
@@ -115,7 +119,7 @@ class Expression:
                 return math.pi
             if node.id not in names:
                 raise ArgumentError(
-                    f"{self.text!r}: nothing is called {node.id!r} here.{nearest(node.id, names)} Known: {', '.join(sorted(names))}, pi"
+                    f"{self.text!r}: nothing is called {node.id!r} here.{nearest(node.id, names)} Known: {', '.join([*sorted(names), 'pi'])}"
                 )
             return names[node.id]
         if isinstance(node, ast.UnaryOp):

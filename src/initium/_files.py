@@ -49,6 +49,8 @@ def read_text(path: Path, what: str) -> str:
         raise FileError(f"{path} is not {what}: byte {error.start} is not UTF-8 text") from None
     except OSError as error:
         raise FileError(f"{path} cannot be read: {sentence(error)}") from None
+    except ValueError:  # a zero byte in the path
+        raise FileError(f"{str(path)!r} is no path of a file") from None
 
 
 @contextlib.contextmanager

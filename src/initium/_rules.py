@@ -72,6 +72,7 @@ class Rule:
 
     def __init__(
         self,
+        /,
         where: Where = None,
         initializer: object = None,
         *,
@@ -98,6 +99,10 @@ class Rule:
             raise ArgumentTypeError(f"a rule's where is a glob or a module class, not {where!r} ({source})")
         if type is not None and not isinstance(type, str) and not (isinstance(type, _TYPE) and issubclass(type, nn.Module)):
             raise ArgumentTypeError(f"a rule's type is a module class or a glob over class names, not {type!r} ({source})")
+        if isinstance(type, str) and "." in type:
+            raise ArgumentError(
+                f"a rule's type is a glob over class names, which have no dots: write {type.rpartition('.')[2]!r}, not {type!r} ({source})"
+            )
         if (initializer is None) == (not tensors):
             raise ArgumentError(
                 f"a rule says either one initializer, Rule('head.*', Normal(std=0.01)), or tensors by their local names, "
@@ -114,6 +119,8 @@ class Rule:
                 )
         put("ndim", _several(ndim))
         put("shape", None if shape is None else tuple(shape))
+        if any(size is not None and not (isinstance(size, int) and size >= 0) for size in self.shape or ()):
+            raise ArgumentError(f"a rule's shape has sizes ≥ 0, and None for any, not {self.shape} ({source})")
         put("dtype", _dtype(dtype, source))
         put("test", test)
         put("optional", bool(optional))

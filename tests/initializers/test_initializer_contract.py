@@ -6,6 +6,7 @@ import dataclasses
 import doctest
 import math
 import sys
+from fractions import Fraction
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ from initium._init.dropin import fill_by_generator
 from initium._programs import is_random
 from initium._regions import Region
 from initium._stream import derive_key
+from initium._text.codec import initializer_of
+from initium._text.forms import Malformed
 from initium.initializers import Initializer, as_initializer, initializer_class
 
 SHAPE = (12, 10)
@@ -114,6 +117,50 @@ def test_is_a_frozen_value(name):
         assert hash(one) == hash(other)
     assert name in str(one) or name in ("constant", "ones", "zeros")
     assert as_initializer(one) is one
+
+
+NONSENSE = [
+    "abc",
+    "",
+    None,
+    [1],
+    [-1],
+    (),
+    math.nan,
+    math.inf,
+    -1,
+    0,
+    10**400,
+    -(10**28),
+    True,
+    {"a": 1},
+    1j,
+    1.5,
+    b"x",
+    torch.zeros(2),
+]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "values"])
+def test_nonsense_is_a_sentence_when_it_is_said_or_when_it_is_planned(name):
+    """Whatever is given for an argument, in Python or as text: it means something, or the error is ours; never a traceback from inside."""
+    cls, refused = initializer_class(name), 0
+
+    def said(argument: str, value: object) -> Initializer:
+        return initializer_of({name: {argument: value}})
+
+    needed = {field.name: CASES[name][field.name] for field in dataclasses.fields(cls) if field.name in (CASES[name] or {})}
+    for field in dataclasses.fields(cls):
+        for nonsense in NONSENSE:
+            for made in (lambda n=field.name, v=nonsense: cls(**{**needed, n: v}), lambda n=field.name, v=nonsense: said(n, v)):
+                try:
+                    initializer = made()
+                    hash(initializer), str(initializer), initializer == initializer
+                    for shape in (shape_of(name), (3, 4), ()):
+                        initializer.bound({}).program(shape, DENSE)
+                except (InitiumError, Malformed):
+                    refused += 1
+    assert refused or not dataclasses.fields(cls)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -248,6 +295,14 @@ def test_expressions_are_worked_out_when_the_names_are_known():
     assert bound.law_for((), DENSE) == laws.Normal(0.0, 0.005)
     cut = initializer_class("cut_normal")(std=1.0, a="-2 * sigma", b="2 * sigma").bound({"sigma": 0.5})
     assert (cut.a, cut.b) == (-1.0, 1.0)
+
+
+def test_numbers_of_other_libraries_become_python_s():
+    std = initializer_class("normal")(std=Fraction(1, 4)).std
+    assert (std, type(std)) == (0.25, float)
+    numpy = pytest.importorskip("numpy")
+    single = initializer_class("normal")(std=numpy.float32(0.5)).std
+    assert (single, type(single)) == (0.5, float)
 
 
 def test_axes_may_be_lists_or_one_number():

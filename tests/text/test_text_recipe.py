@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import initium
-from initium import Keep, Normal, Recipe, Rule, Uniform
+from initium import Constant, Keep, Normal, Recipe, Rule, Uniform
 from initium._errors import ArgumentError, FileError
 from initium._text.recipes import parse_recipe, read_recipe, recipe_text, write_recipe
 
@@ -95,6 +95,17 @@ def test_plain_scalars_are_read_as_yaml_1_2() -> None:
     ]
 
 
+def test_the_core_schema_s_other_spellings() -> None:
+    """YAML 1.2, 10.3.2: what Python users and other languages write."""
+    rules = parse_recipe(
+        "rules: [{where: x, optional: True, ndim: 0x2, init: 0o17}, {where: y, optional: FALSE, init: -.inf}]", "f.yaml"
+    ).rules
+    assert [(rule.optional, rule.ndim, rule.initializer) for rule in rules] == [
+        (True, (2,), Constant(15)),
+        (False, (), Constant(float("-inf"))),
+    ]
+
+
 def test_the_plan_names_the_line_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("rules:\n- {role: weight, init: xavier_normal}\n- {role: bias, init: 0}\n")
@@ -150,6 +161,18 @@ BAD = [
     ("rules: []\n---\nrules: []", "2:1: not YAML: but found another document"),
     ("rules: &a [*a]", "1:8: an anchor that contains itself"),
     ("{[a]: 1}", "1:1: a key is a word"),
+    ("name: \x07", "1:7: not YAML: it may not hold the character '\\x07'"),
+    ("rules: " + "[" * 3000, "1:107: not YAML: nested too deeply"),
+    (f"rules: [{{where: x, init: {'9' * 5000}}}]", "1:20: 99999999999999999999… is beyond what double precision holds"),
+    ("rules: [{where: x, init: {normal: {std: 1e999}}}]", "1:36: 1e999 is beyond what double precision holds"),
+    ("rules: [{where: x, init: {normal: {std: .inf}}}]", "1:27: normal expects std >= 0, got std=inf"),
+    ("rules: [{where: x, init: {xavier_normal: {in_axes: abc}}}]", "expects an axis or a tuple of axes for in_axes, got 'abc'"),
+    (
+        "rules: [{type: torch.nn.Linear, init: 0}]",
+        "1:9: a rule's type is a glob over class names, which have no dots: write 'Linear'",
+    ),
+    ("rules: [{where: x, shape: [-1, 3], init: 0}]", "1:9: a rule's shape has sizes ≥ 0, and None for any, not (-1, 3)"),
+    ("rules: [{where: x, rows: 0:2, gates: v, init: 0}]", "1:9: a rule speaks of rows or of gates, not of both"),
 ]
 
 
@@ -170,12 +193,37 @@ def test_a_fault_is_a_sentence_with_its_place(text: str, message: str) -> None:
         ('{"rules": [],\n "rules": []}', "f.json:2:2: the key 'rules' stands here a second time"),
         ('{"rules": [\n\t{"wher": "x", "init": 0}]}', "f.json:2:3: unknown key 'wher'"),
         ("[" * 100_000, "f.json: not a recipe: nested too deeply"),
+        ('{"rules": [{"where": "NaN", "init": NaN}]}', "f.json:1:37: not JSON: NaN stands in quotes there"),
+        ('{"rules": [{"where": "**", "init": %s}]}' % ("9" * 5000), "f.json:1:28: 99999999999999999999… is beyond"),
     ],
 )
 def test_a_json_file_must_be_json(text: str, message: str) -> None:
     with pytest.raises(FileError) as caught:
         parse_recipe(text, "f.json")
     assert message in str(caught.value)
+
+
+def test_anchors_that_multiply_are_stopped() -> None:
+    """Ten aliases of ten aliases of …, the billion laughs: 200 bytes that would be 10⁹ values."""
+    lines = ["- &a {where: '**', init: 0}"] + [
+        f"- &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
+    with pytest.raises(FileError, match=r"f.yaml:\d:3: anchors make more than 100,000 values of this file"):
+        parse_recipe("rules:\n" + "\n".join(lines), "f.yaml")
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_windows_mean_nothing(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.yaml", "name: x\r\nrules:\r\n  - {where: '**', init: 0}\r\n"),
+        ("a.json", '{"name": "x", "rules": []}'),
+    ):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert initium.recipe(tmp_path / name).name == "x"
+
+
+def test_a_tensor_may_be_called_self() -> None:
+    (rule,) = parse_recipe("rules: [{type: Linear, self: 0}]", "f.yaml").rules
+    assert [name for name, _ in rule.tensors] == ["self"]
 
 
 def test_no_python_is_constructed() -> None:

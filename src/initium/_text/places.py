@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 Path = tuple[str | int, ...]
 
 
@@ -15,7 +15,7 @@ def places(text: str) -> Iterator[tuple[Path, int]]:
     closers: list[str] = []
     key_at: int | None = None
     expects_key = False
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         mark, start = token[0], token.start()
         if mark in "}]":
             closers.pop()

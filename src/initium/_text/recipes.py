@@ -6,12 +6,14 @@
       - {where: "**.weight", type: "*Conv2d*", init: {normal: {std: "std / sqrt(2 * depth)"}}}
       - {type: Linear, weight: xavier_normal, bias: 0}
 
-Plain scalars are read as YAML 1.2 and JSON mean them: ``no`` and ``010`` hold no surprise. Anchors are followed; nothing is constructed.
+Plain scalars are read as YAML 1.2 (its core schema) and JSON mean them: ``no`` and ``010`` hold no surprise. Anchors are followed; nothing
+is constructed.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,13 +30,19 @@ from .._structure.structure import KNOWN_ROLES
 from .codec import initializer_form, initializer_of
 from .forms import Form, Malformed, dtype_name, dtype_of, number_form, number_of, said
 from .forms import Path as FormPath
+from .places import TOKEN, line_and_column
 
 _TOP = ("name", "knobs", "roles", "rules")
 _CONDITIONS = ("where", "type", "role", "ndim", "shape", "dtype", "optional", "buffers", "rows", "gates")
 _WORDS = (*_CONDITIONS, "init")
-_INTEGER = re.compile(r"[-+]?\d+")
+_CALLER = re.compile(r" \([^()]*:\d+\)$")  # where a rule was made in Python; here that is this file
 _RANGE = re.compile(r"-?\d*:-?\d*")
-_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
+_NULLS = ("", "~", "null", "Null", "NULL")
+_FLAGS = {word: truth for truth in (True, False) for word in (str(truth), str(truth).lower(), str(truth).upper())}
+_BASES = {re.compile(r"[-+]?[0-9]+"): 10, re.compile(r"0o[0-7]+"): 8, re.compile(r"0x[0-9a-fA-F]+"): 16}
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_DEEPEST, _MOST = 100, 100_000  # mappings and lists within each other; values in a file, anchors followed
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -54,20 +62,22 @@ def read_recipe(path: str | Path) -> Recipe:
 
 def parse_recipe(text: str, where: str) -> Recipe:
     """A recipe from its text; ``where`` is what messages and the rules' sources call it."""
+    text = text.removeprefix("\ufeff")  # a byte order mark, which editors on Windows write
     if where.lower().endswith(".json"):
         _check_json(text, where)
         text = text.replace("\t", " ")  # YAML knows no tabs; in valid JSON they stand between tokens only
     marks: dict[FormPath, yaml.Mark] = {}
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_Loader)
         document = None if root is None else _form(root, (), marks, ())
         return _recipe_of(document, where, marks)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise FileError(f"{where}{place}: not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise FileError(f"{where}: not YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        line, column = line_and_column(text, error.position)
+        raise FileError(f"{where}:{line}:{column}: not YAML: it may not hold the character {text[error.position]!r}") from None
     except RecursionError:
         raise FileError(f"{where}: not a recipe: nested too deeply") from None
     except Malformed as error:
@@ -75,9 +85,27 @@ def parse_recipe(text: str, where: str) -> Recipe:
         raise FileError(f"{where}:{line}:{column}: {error}") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, which takes minutes for text that is nested thousands deep."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        found = super().compose_node(parent, index)
+        self._depth -= 1
+        return found
+
+
 def _check_json(text: str, where: str) -> None:
+    def refuse(constant: str) -> None:
+        line, column = line_and_column(text, next(token.start() for token in TOKEN.finditer(text) if token[0] == constant))
+        raise FileError(f"{where}:{line}:{column}: not JSON: {constant} stands in quotes there")
+
     try:
-        json.loads(text)
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse)  # what the numbers are, YAML's reading says
     except json.JSONDecodeError as error:
         raise FileError(f"{where}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
@@ -87,10 +115,12 @@ def _check_json(text: str, where: str) -> None:
 def _form(node: yaml.Node, at: FormPath, marks: dict[FormPath, yaml.Mark], above: tuple[yaml.Node, ...]) -> Form:
     """The value of a YAML node, its place and those of what is in it noted."""
     marks.setdefault(at, node.start_mark)
+    if len(marks) > _MOST:
+        raise Malformed(f"anchors make more than {_MOST:,} values of this file", at[:2])
     if any(node is other for other in above):
         raise Malformed("an anchor that contains itself", at)
     if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
+        return _scalar(node, at)
     if isinstance(node, yaml.SequenceNode):
         return [_form(child, (*at, i), marks, (*above, node)) for i, child in enumerate(node.value)]
     assert isinstance(node, yaml.MappingNode)
@@ -106,17 +136,22 @@ def _form(node: yaml.Node, at: FormPath, marks: dict[FormPath, yaml.Mark], above
     return mapping
 
 
-def _scalar(node: yaml.ScalarNode) -> Form:
+def _scalar(node: yaml.ScalarNode, at: FormPath) -> Form:
     text = str(node.value)
     if node.style is not None:  # quoted: text, whatever it spells
         return text
-    if text in ("", "~", "null"):
+    if text in _NULLS:
         return None
-    if text in ("true", "false"):
-        return text == "true"
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    if text in _FLAGS:
+        return _FLAGS[text]
+    if _SPECIAL.fullmatch(text):
+        return float(text.replace(".", ""))
+    base = next((base for pattern, base in _BASES.items() if pattern.fullmatch(text)), None)
+    if base is None and not _FLOAT.fullmatch(text):
+        return text
+    if base in (None, 10) and math.isinf(float(text)):
+        raise Malformed(f"{text[:20]}{'…' if len(text) > 20 else ''} is beyond what double precision holds (1.8e308)", at)
+    return float(text) if base is None else int(text, base)
 
 
 def _place(marks: Mapping[FormPath, yaml.Mark], path: FormPath) -> tuple[int, int]:
@@ -166,7 +201,7 @@ def _rule_of(form: Form, at: FormPath) -> Rule:
     try:
         return Rule(**words, **found)
     except InitiumError as error:
-        raise Malformed(str(error), at) from None
+        raise Malformed(_CALLER.sub("", str(error)), at) from None
 
 
 def _check_words(form: Mapping[str, Form], tensors: Mapping[str, Form], at: FormPath) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import numbers
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import torch
@@ -36,11 +39,18 @@ class Initializer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("__post_init__")
+        if own is not None:
+            cls.__post_init__ = _after_the_check(own)  # type: ignore[assignment, method-assign]
         if cls.name:
             known = Initializer._registry.get(cls.name)
             if known is not None and known.__qualname__ != cls.__qualname__:
                 raise ArgumentError(f"two initializers are called {cls.name!r}: {known.__qualname__} and {cls.__qualname__}")
             Initializer._registry[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        """Arguments are held to their annotations; a subclass checks what they mean."""
+        _check_arguments(self)
 
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
         """The law of one logical weight of this shape."""
@@ -133,9 +143,71 @@ def as_number(value: Number, what: str, owner: str) -> float | Expression:
         return Expression(value)
     if isinstance(value, Expression):
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    return as_real(value, what, owner)
+
+
+def as_real(value: object, what: str, owner: str) -> float:
+    """A real number as Python's own int or float; NaN and the infinities are for the initializer to judge."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentTypeError(f"{owner} expects a number for {what}, got {value!r}")
+    try:
+        plain = float(value)
+    except OverflowError:
+        raise ArgumentError(f"{owner}'s {what} is beyond what double precision holds (1.8e308)") from None
+    return value if isinstance(value, int) else plain
+
+
+def _real_or_complex(value: Any, what: str, owner: str) -> complex | Expression:
+    return value if isinstance(value, complex) else as_number(value, what, owner)
+
+
+def _whole(value: object, what: str, owner: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ArgumentTypeError(f"{owner} expects a whole number for {what}, got {value!r}")
+    return int(value)
+
+
+def _flag(value: object, what: str, owner: str) -> bool:
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{owner} expects True or False for {what}, got {value!r}")
     return value
+
+
+def _axes(value: object, what: str, owner: str) -> tuple[int, ...] | None:
+    """Axes as a tuple; None where they are not said."""
+    listed = (value,) if isinstance(value, int) else value
+    if listed is None:
+        return None
+    if not isinstance(listed, (tuple, list)) or not all(type(axis) is int for axis in listed):
+        raise ArgumentTypeError(f"{owner} expects an axis or a tuple of axes for {what}, got {value!r}")
+    return tuple(listed)
+
+
+_KINDS: dict[str, Callable[[Any, str, str], object]] = {  # by annotation; what else there is, initializers check themselves
+    "Number": as_number,
+    "Number | complex": _real_or_complex,
+    "float": as_real,
+    "int": _whole,
+    "bool": _flag,
+    "Axes": _axes,
+}
+
+
+def _check_arguments(initializer: Initializer) -> None:
+    for field in dataclasses.fields(cast(Any, initializer)):
+        kind = _KINDS.get(cast(str, field.type))
+        if kind is not None:
+            given = getattr(initializer, field.name)
+            object.__setattr__(initializer, field.name, kind(given, field.name, initializer.name or type(initializer).__name__))
+
+
+def _after_the_check(post_init: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(post_init)
+    def checked(self: Any) -> None:
+        _check_arguments(self)
+        post_init(self)
+
+    return checked
 
 
 def initializer_class(name: str) -> type[Initializer]:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from .. import _laws as laws
 from .._errors import ArgumentError, nearest
-from .._expressions import Expression
 from .._fans import Layout
 from .._programs import Draw, Made, Program
 from ._base import Initializer, Number, as_number
@@ -92,8 +91,9 @@ class Mimetic(Initializer):
             raise ArgumentError(
                 f"mimetic is for (d, d) weights of attention, or q, k and v packed as (3 d, d), not for {shape}"
             )
-        if not isinstance(self.heads, Expression) and (
-            self.heads != int(cast(float, self.heads)) or size % int(cast(float, self.heads))
+        heads = self.heads
+        if (isinstance(heads, float) and not heads.is_integer()) or (
+            isinstance(heads, (int, float)) and (heads < 1 or size % heads)
         ):
             raise ArgumentError(f"mimetic needs heads that divide the width, got {self.heads} heads and a width of {size}")
         return size, parts

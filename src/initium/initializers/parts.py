@@ -56,7 +56,13 @@ class Parts(Initializer):
     def __post_init__(self) -> None:
         if self.base is not None:
             object.__setattr__(self, "base", as_initializer(self.base))
-        object.__setattr__(self, "over", tuple((selector, as_initializer(said)) for selector, said in self.over))
+        try:
+            over = tuple((str(selector), as_initializer(said)) for selector, said in self.over)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ArgumentError):
+                raise
+            raise ArgumentError(f"parts expects pairs of a selector and an initializer, got {self.over!r}") from None
+        object.__setattr__(self, "over", over)
 
     def each(self, change: Callable[[Initializer], Initializer | None]) -> Parts:
         """The same with every initializer in it changed; a base that changes to None is gone."""

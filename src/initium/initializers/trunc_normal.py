@@ -11,7 +11,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError, ArgumentTypeError
 from .._expressions import Expression
 from .._fans import Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number, as_number, as_real
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,11 @@ class TruncNormal(Initializer):
         if isinstance(bounds, (list, tuple)):
             if len(bounds) != 2:
                 raise ArgumentTypeError(f"trunc_normal expects bounds=2 or bounds=(-2, 2), got {bounds!r}")
-            object.__setattr__(self, "bounds", (float(bounds[0]), float(bounds[1])))
-            low, high = float(bounds[0]), float(bounds[1])
-        elif isinstance(bounds, (int, float)) and not isinstance(bounds, bool):
-            low, high = -float(bounds), float(bounds)
+            low, high = (float(as_real(bound, "bounds", "trunc_normal")) for bound in bounds)
+            object.__setattr__(self, "bounds", (low, high))
         else:
-            raise ArgumentTypeError(f"trunc_normal expects bounds=2 or bounds=(-2, 2), got {bounds!r}")
+            high = float(as_real(bounds, "bounds", "trunc_normal"))
+            low = -high
         if not low < high:  # NaN lands here too
             raise ArgumentError(f"trunc_normal expects bounds in σ, low < high, got {bounds!r}: write bounds=2 for ±2σ")
         return low, high
