@@ -20,6 +20,7 @@ LAYERS = [
     *(
         "__init__",
         "_errors",
+        "_uncompiled",
         "_collector",
         "_plugins",
         "_files",

@@ -10,6 +10,8 @@ import gc
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from ._uncompiled import uncompiled
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,4 +29,4 @@ def uncollected(function: Callable[P, T]) -> Callable[P, T]:
         finally:
             gc.enable()
 
-    return held_off
+    return uncompiled(held_off)

@@ -112,10 +112,11 @@ def make(program: Made, key_of: KeyOf, block: Region, in_complex: bool = False) 
 
     def draw(law: laws.Law, tag: str) -> Tensor:
         if not in_complex or tag != VALUES or isinstance(law, laws.Constant):
-            out = torch.empty(block.local_shape, device="cpu")
+            out = torch.empty(block.local_shape, dtype=torch.float32, device="cpu")
             fill(list(law_jobs(out, block, law, key_of(tag))))
             return out
-        pairs = torch.empty((*block.local_shape, 2), device="cpu")  # as any complex tensor: the words of its real view
+        # as any complex tensor: the words of its real view
+        pairs = torch.empty((*block.local_shape, 2), dtype=torch.float32, device="cpu")
         real = Region((*block.shape, 2), (*block.runs, ((0, 2),)))
         fill(list(law_jobs(pairs, real, law.part_of_complex(), key_of(tag))))
         return torch.view_as_complex(pairs)
@@ -157,7 +158,7 @@ def compute(program: Computed, key_of: KeyOf) -> Tensor:
 def _leaf(leaf: Leaf, key_of: KeyOf) -> Tensor:
     if isinstance(leaf.program, Given):
         return _wide(leaf.program.values.cpu())
-    out = torch.empty(leaf.shape, device="cpu")
+    out = torch.empty(leaf.shape, dtype=torch.float32, device="cpu")
     batch = Batch()
     batch.add(out, leaf.program, key_of)
     batch.run()

@@ -18,6 +18,7 @@ from ._inventory import Slot
 from ._layouts.registry import layouts_of
 from ._rules import Rule
 from ._torch_defaults import torch_default
+from ._uncompiled import uncompiled
 from .initializers import ClassDefault, Constant, Initializer, Keep, Parts, Reset
 
 
@@ -92,6 +93,7 @@ class Recipe:
         knobs = dict(self.knobs)
         return any(rule.structure.difference(knobs) for rule in self.rules)
 
+    @uncompiled
     def __call__(self, module: nn.Module) -> None:
         """Initialise the tensors that a module itself owns, by type and local name: for ``model.apply(recipe)`` and for loops.
 

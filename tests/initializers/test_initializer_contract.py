@@ -175,6 +175,18 @@ def test_any_dtype_is_the_same_values_rounded(name, dtype):
 
 
 @pytest.mark.parametrize("name", DRAWN)
+def test_the_default_dtype_changes_nothing(name):
+    """What a whole tensor is made from is drawn in fp32, whatever torch.empty would give."""
+    expected = filled(name, torch.empty(shape_of(name)))
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = filled(name, torch.empty(shape_of(name), dtype=torch.float32))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_part_is_the_part_of_the_whole(name):
     shape = shape_of(name)
     whole = filled(name, torch.empty(shape))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -85,47 +87,66 @@ def _asks_who(caller: FrameType) -> bool:
 
 @contextlib.contextmanager
 def init_functions_recorded(recorder: Recorder) -> Iterator[None]:
-    """torch's ``trunc_normal_``, which looks at what it drew, and our own drop-ins, which write past the dispatcher, are recorded."""
+    """torch's ``trunc_normal_``, which looks at what it drew, and our own drop-ins, which write past the dispatcher, are recorded.
 
-    def trunc_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any = None) -> Tensor:
-        if tensor.numel():
-            site, call = look()
-            recorder.draw(tensor, Cut(float(mean), float(std), float(a), float(b)), site, call)
-        return tensor
-
-    def run(tensor: Tensor, program: Program, bits: int) -> None:
-        site, call = look()
-        if isinstance(program, Constant):
-            recorder.write(tensor, Fill(program.value), site)
-        else:
-            recorder.draw(tensor, program, site, call)
-
-    class RecordedBatch:
-        """What a constructor writes by a plan of ours is recorded as well."""
-
-        def add(self, out: Tensor, program: Program, key_of: Any = None, region: Any = None) -> None:
-            run(out, program, 0)
-
-        def extend(self, groups: Iterable[Alike], seed: int) -> None:
-            for group in groups:
-                for out in group.outs:
-                    run(out, group.law, 0)
-
-        def run(self) -> None:
-            """Nothing is left to do."""
-
-    patches: tuple[tuple[Any, str, Any], ...] = (
-        (_apply, "Batch", RecordedBatch),
-        (torch.nn.init, "_no_grad_trunc_normal_", trunc_normal),
-        (_dropin, "_run", run),
-    )
-    before = [getattr(module, name, None) for module, name, _ in patches]
-    for module, name, function in patches:
-        if getattr(module, name, None) is not None:
-            setattr(module, name, function)
+    In this thread alone: another one's calls go where they always go.
+    """
+    here, before = threading.get_ident(), [getattr(module, name, None) for module, name, _ in _SEAMS]
+    for (module, name, recorded), original in zip(_SEAMS, before, strict=True):
+        if original is not None:
+            setattr(module, name, _in_thread(here, functools.partial(recorded, recorder), original))
     try:
         yield
     finally:
-        for (module, name, _), function in zip(patches, before, strict=True):
-            if function is not None:
-                setattr(module, name, function)
+        for (module, name, _), original in zip(_SEAMS, before, strict=True):
+            if original is not None:
+                setattr(module, name, original)
+
+
+def _in_thread(thread: int, recorded: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    def either(*args: Any, **kwargs: Any) -> Any:
+        return (recorded if threading.get_ident() == thread else original)(*args, **kwargs)
+
+    return either
+
+
+def _trunc_normal(
+    recorder: Recorder, tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any = None
+) -> Tensor:
+    if tensor.numel():
+        site, call = look()
+        recorder.draw(tensor, Cut(float(mean), float(std), float(a), float(b)), site, call)
+    return tensor
+
+
+def _run(recorder: Recorder, tensor: Tensor, program: Program, bits: int) -> None:
+    site, call = look()
+    if isinstance(program, Constant):
+        recorder.write(tensor, Fill(program.value), site)
+    else:
+        recorder.draw(tensor, program, site, call)
+
+
+class _RecordedBatch:
+    """What a constructor writes by a plan of ours is recorded as well."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def add(self, out: Tensor, program: Program, key_of: Any = None, region: Any = None) -> None:
+        _run(self._recorder, out, program, 0)
+
+    def extend(self, groups: Iterable[Alike], seed: int) -> None:
+        for group in groups:
+            for out in group.outs:
+                _run(self._recorder, out, group.law, 0)
+
+    def run(self) -> None:
+        """Nothing is left to do."""
+
+
+_SEAMS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (_apply, "Batch", _RecordedBatch),
+    (torch.nn.init, "_no_grad_trunc_normal_", _trunc_normal),
+    (_dropin, "_run", _run),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -111,10 +112,13 @@ def run_constructor(
     return Captured(recorder, [("", model)])
 
 
+_TURN = threading.RLock()
+
+
 @contextlib.contextmanager
 def recording(recorder: Recorder, seed_python: bool = False) -> Iterator[None]:
-    """Everything that is done inside is recorded, under generators of its own."""
-    with _forked_generators(recorder.seed, seed_python), init_functions_recorded(recorder), recorder, Reads(recorder):
+    """Everything that is done inside is recorded, under generators of its own. Threads take turns: they share the generators."""
+    with _TURN, _forked_generators(recorder.seed, seed_python), init_functions_recorded(recorder), recorder, Reads(recorder):
         yield
 
 

@@ -23,6 +23,7 @@ from .._programs import Program, is_random
 from .._sharded.placed import agreed_bits, located, why_not_located
 from .._stream import DROPIN, VALUES, derive_key
 from .._tensors import is_drawless, is_dtensor, is_ordinary, is_plain, why_not_drawable, why_not_writable
+from .._uncompiled import uncompiled
 from ..backends import fill_alone
 from ..initializers import Initializer
 
@@ -70,7 +71,7 @@ def dropin(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
             raise DropinError(str(error)) from None
 
     in_place.__module__ = "initium.init"  # where users and modes know it, whichever file it stands in
-    return in_place
+    return uncompiled(in_place)
 
 
 def real(value: object, what: str) -> float:

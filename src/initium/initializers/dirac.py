@@ -59,7 +59,7 @@ class Dirac(Initializer):
         return mean, math.sqrt(mean - mean**2)
 
     def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        tensor = torch.zeros(shape, device="cpu")
+        tensor = torch.zeros(shape, dtype=torch.float32, device="cpu")
         out = shape[0] // layout.groups
         channels = torch.arange(min(out, shape[1]), device="cpu")
         middle = tensor
