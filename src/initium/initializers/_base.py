@@ -187,6 +187,7 @@ _KINDS: dict[str, Callable[[Any, str, str], object]] = {  # by annotation; what 
     "Number": as_number,
     "Number | complex": _real_or_complex,
     "float": as_real,
+    "float | None": lambda value, what, owner: None if value is None else as_real(value, what, owner),
     "int": _whole,
     "bool": _flag,
     "Axes": _axes,

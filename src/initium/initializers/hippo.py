@@ -108,5 +108,7 @@ class Ramp(Initializer):
         if not shape:
             raise ArgumentError("ramp is for tensors of at least 1 dimension")
         count = shape[-1]
-        step = self.step if self.stop is None else (self.stop - self.start) / max(count - 1, 1)
-        return self.start + step * torch.arange(count, dtype=torch.float64, device="cpu")
+        start, step = float(self.start), float(self.step)
+        if self.stop is not None:
+            step = (float(self.stop) - start) / max(count - 1, 1)
+        return start + step * torch.arange(count, dtype=torch.float64, device="cpu")
