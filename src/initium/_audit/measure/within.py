@@ -43,9 +43,10 @@ class Routing(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """How alike the tokens of a sample are behind a layer: the mean cosine between them."""
+    """How alike the tokens of a sample are behind a layer of a class: the mean cosine between them."""
 
     name: str
+    kind: str
     cosine: float
 
 
@@ -119,7 +120,9 @@ class Within(TorchDispatchMode):
         if out.dim() == 3 and not by_channel and out.shape[1] >= 4:
             directions = nn.functional.normalize(out[0].float(), dim=-1)
             n = len(directions)
-            self.tokens.append(Tokens(self.names[module], (float(directions.sum(0).square().sum()) - n) / (n * (n - 1))))
+            self.tokens.append(
+                Tokens(self.names[module], type(module).__name__, (float(directions.sum(0).square().sum()) - n) / (n * (n - 1)))
+            )
         if by_channel and out.dim() >= 2:
             rest = [axis for axis in range(out.dim()) if axis != 1]
             low, high = out.amin(rest), out.amax(rest)
