@@ -268,7 +268,7 @@ def test_dcp_loads_what_apply_writes(tmp_path: Path, monkeypatch: pytest.MonkeyP
         import warnings
 
         warnings.simplefilter("ignore")  # torch says that there is no process group
-        load(state, checkpoint_id=path, no_dist=True)
+        load(state, checkpoint_id=path, **dcp.ALONE)
     loaded.load_state_dict(state)
     assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True))
     assert seen[-1][0] == seen[-1][1]

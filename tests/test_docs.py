@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import docs  # noqa: E402
 
+PINNED = f"torch=={torch.__version__.partition('+')[0]}\n" in (ROOT / "constraints.txt").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 NAMES = [name for name in initium.__all__ if name != "init"]
 WITHOUT_EXAMPLE = {
@@ -33,6 +34,8 @@ WITHOUT_EXAMPLE = {
 
 @pytest.mark.parametrize("page", docs.pages(), ids=lambda path: path.name)
 def test_what_the_program_says_on_a_page_is_fresh(page: Path) -> None:
+    if page.name == "findings.md" and not PINNED:
+        pytest.skip("its cases draw by torch's own functions, which give other numbers in each version")
     text = page.read_text("utf-8")
     assert docs.refreshed(text) == text, "stale: run python tools/docs.py"
 
@@ -137,7 +140,7 @@ def test_a_stale_block_is_seen() -> None:
     fresh = docs.refreshed("<!-- table: recipes -->\n<!-- end -->")
     assert "| [`he`](recipes/general.md#he), `kaiming` |" in fresh
     assert docs.refreshed(fresh.replace("`he`", "`hey`")) == fresh
-    assert docs.stale() == []
+    assert [path for path in docs.stale() if PINNED or path != "docs/findings.md"] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

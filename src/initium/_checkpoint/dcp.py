@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,11 +18,12 @@ from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import SavePlan, TensorWriteData, WriteItem, WriteItemType
 
-from .._errors import FileError
+from .._errors import FileError, WriteError
 from .._files import host, sentence
 from .._plan import Plan
 from .pieces import Piece, Progress, check_space, drawn_part, made_whole
 
+ALONE: dict[str, Any] = {"no_dist": True} if "no_dist" in inspect.signature(save).parameters else {}  # came with torch 2.7
 CHUNK = 1 << 28  # bytes of one tensor that torch's writer holds at a time
 
 
@@ -41,14 +44,18 @@ def write_dcp(folder: Path, pieces: list[Piece], plan: Plan, *, overwrite: bool,
     """Write a folder that ``torch.distributed.checkpoint.load`` reads, on any number of ranks; it appears whole or not at all.
 
     Raises:
-        FileError: something stands there, or the disk refuses.
+        FileError: something stands there, or the disk refuses. WriteError: this torch would ask other ranks.
     """
+    if not ALONE and torch.distributed.is_initialized():
+        raise WriteError(
+            "torch before 2.7 writes format='dcp' only where there is no process group: write it from a process of its own"
+        )
     check_space(folder.parent, sum(piece.nbytes for piece in pieces))
     hidden = folder.with_name(f".{folder.name}.{host()}.{os.getpid()}.tmp")
     try:
         with _quietly():
             writer = FileSystemWriter(hidden, single_file_per_rank=True, sync_files=True)
-            save({}, storage_writer=writer, planner=_Planner(pieces, plan, progress), no_dist=True)
+            save({}, storage_writer=writer, planner=_Planner(pieces, plan, progress), **ALONE)
         if folder.exists():
             old = hidden.with_name(hidden.name + ".old")
             folder.rename(old)
