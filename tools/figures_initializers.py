@@ -33,7 +33,7 @@ MADE: dict[str, tuple[dict[str, object], tuple[int, ...]]] = {
     "values": ({"tensor": torch.outer(torch.linspace(-1, 1, 12), torch.linspace(-1, 1, 36))}, (12, 36)),
 }
 NOTHING = ("keep", "reset")  # they write no values of their own
-ARGUMENTS: dict[str, dict[str, object]] = {"cut_normal": {"a": -1.0, "b": 2.0}}
+ARGUMENTS: dict[str, dict[str, object]] = {"cut_normal": {"a": -1.0, "b": 2.0}, "hyper_fan": {"fan": 64}}
 
 
 class Figure(NamedTuple):

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .initializers import Eye as Eye
     from .initializers import Hadamard as Hadamard
     from .initializers import Hippo as Hippo
+    from .initializers import HyperFan as HyperFan
     from .initializers import Initializer as Initializer
     from .initializers import KaimingNormal as KaimingNormal
     from .initializers import KaimingUniform as KaimingUniform
@@ -114,6 +115,7 @@ _HOMES = {
             "Eye",
             "Hadamard",
             "Hippo",
+            "HyperFan",
             "ICNR",
             "Initializer",
             "KaimingNormal",

@@ -37,6 +37,7 @@ CASES = {
     "eye": {"gain": 2.0},
     "hadamard": {},
     "hippo": {},
+    "hyper_fan": {"fan": 8, "biases": True},
     "icnr": {"upscale_factor": 2},
     "kaiming_normal": {"nonlinearity": "silu"},
     "kaiming_uniform": {"a": math.sqrt(5)},

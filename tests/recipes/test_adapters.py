@@ -57,6 +57,15 @@ def test_a_is_uniform_by_its_inputs_and_b_is_zero() -> None:
     assert torch.equal(two.base_layer(x) + 2 * two.lora_B["default"](two.lora_A["default"](x)), two.base_layer(x))
 
 
+@pytest.mark.parametrize(("down", "up"), [("lora_a", "lora_b"), ("lora_down", "lora_up")])
+def test_torchtune_s_and_kohya_s_names(down: str, up: str) -> None:
+    net = nn.ModuleDict({"q": nn.ModuleDict({"base": nn.Linear(IN, OUT), down: nn.Linear(IN, R), up: nn.Linear(R, OUT)})})
+    plan = initium.plan(net, "lora", seed=0)
+    assert plan[f"q.{down}.weight"].initializer.b == pytest.approx(1 / math.sqrt(IN))
+    assert plan[f"q.{up}.weight"].std == 0
+    assert plan["q.base.weight"].kind == "kept"
+
+
 def test_gaussian_has_one_over_the_rank() -> None:
     plan = initium.plan(nn.ModuleDict({"one": Loralib(), "two": Peft()}), initium.recipe("lora", start="gaussian"), seed=0)
     assert plan["one.lora_A"].std == plan["two.lora_A.default.weight"].std == pytest.approx(1 / R)

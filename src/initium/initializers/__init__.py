@@ -14,6 +14,7 @@ from .dt_bias import DtBias
 from .eye import Eye
 from .hadamard import Hadamard
 from .hippo import Hippo, Ramp
+from .hyper_fan import HyperFan
 from .icnr import ICNR
 from .keep import ClassDefault, Keep, Reset, asks_the_class
 from .log_range import LogRange
@@ -55,6 +56,7 @@ __all__ = [
     "Eye",
     "Hadamard",
     "Hippo",
+    "HyperFan",
     "Initializer",
     "KaimingNormal",
     "KaimingUniform",

@@ -7,8 +7,8 @@ from .._recipe import Recipe, named
 from .._rules import Rule
 from ..initializers import Initializer, Keep, Normal, Uniform
 
-# lora_A, lora_A.weight, and PEFT's lora_A.<adapter>.weight; its tables are parameters, lora_embedding_A.<adapter>
-_A, _B, _ANY = (rf"re:(.*\.)?lora_{which}(\..+)?" for which in ("A", "B", "(embedding_)?[AB]"))
+# lora_A, lora_A.weight, and PEFT's lora_A.<adapter>.weight; torchtune's lora_a, kohya's lora_down. PEFT's tables: lora_embedding_A.<adapter>
+_A, _B, _ANY = (rf"re:(.*\.)?lora_({which})(\..+)?" for which in ("A|a|down", "B|b|up", "(embedding_)?(A|B)|a|b|down|up"))
 _TABLE_A, _TABLE_B = (rf"re:(.*\.)?lora_embedding_{which}(\..+)?" for which in "AB")
 STARTS = ("kaiming", "gaussian")
 
@@ -17,8 +17,8 @@ STARTS = ("kaiming", "gaussian")
 def lora(start: str = "kaiming") -> Recipe:
     """A ~ U(±1 / √fan_in), B = 0, so B A adds nothing at first; embeddings: A = 0, B ~ N(0, 1); everything else kept.
 
-    For the adapters of PEFT and loralib by their names, ``lora_A`` and ``lora_B``, each a layer or a bare (r, in) and (out, r) parameter. The
-    scale α / r (rsLoRA: α / √r) is the model's.
+    For adapters by their names, ``lora_A`` and ``lora_B`` (PEFT, loralib), ``lora_a`` and ``lora_b`` (torchtune), ``lora_down`` and ``lora_up``
+    (kohya), each a layer or a bare (r, in) and (out, r) parameter. The scale α / r (rsLoRA: α / √r) is the model's.
 
     Use when: fine-tuning by low-rank adapters, in particular where they are made on meta and the base is loaded.
     Not when: A and B are to come from the base weights (PiSSA, OLoRA, LoRA-GA, EVA): those are computations on a loaded model.
@@ -27,7 +27,7 @@ def lora(start: str = "kaiming") -> Recipe:
         start: ``"kaiming"``, or ``"gaussian"``: A ~ N(0, 1 / r²).
 
     Raises:
-        RuleError: no adapters: no ``lora_A`` and no ``lora_embedding_A`` in the model.
+        RuleError: no adapters: none of these names in the model.
 
     Example:
         >>> class LoRA(nn.Module):
@@ -52,7 +52,7 @@ def lora(start: str = "kaiming") -> Recipe:
         [
             Rule("**", Keep(), optional=True),
             Rule(_ANY, Keep()),  # an error where there are no adapters
-            Rule(_A, a, optional=True),
+            Rule(_A, a, ndim=(2, 3, 4, 5), optional=True),
             Rule(_B, 0, optional=True),
             Rule(_TABLE_A, 0, optional=True),
             Rule(_TABLE_B, Normal(1.0), optional=True),
