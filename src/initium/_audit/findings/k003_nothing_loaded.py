@@ -52,7 +52,7 @@ def find(seen: Seen) -> Iterator[Hit]:
         if load.fit == 0:
             yield Hit(
                 "",
-                f"{load.kind}.load_state_dict was given {load.given} tensors and took none: "
+                f"{load.kind}.load_state_dict was given {load.given} names and took none: "
                 f"it has no {load.first!r}, but {load.own!r}",
                 "strip the prefix; look at what load_state_dict(strict=False) returns",
                 str(load.site),
