@@ -12,7 +12,6 @@ import json
 import random
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,24 +153,59 @@ def rows() -> list[dict[str, Any]]:
 
 
 def table() -> str:
-    """Every error and warning: model, code, tensor, what, where."""
-    audited = [row for row in rows() if "findings" in row]
-    counts = Counter(finding[0] for row in audited for finding in row["findings"])
-    lines = [
-        f"{len(audited)} models audited, {sum(row['ran'] for row in audited)} of them run forward and backward; "
-        f"{len(rows()) - len(audited)} more could not be built from their default configuration, or are too large or too slow for the table.",
-        "",
-        "Findings by check: " + ", ".join(f"{code} ×{n}" for code, n in sorted(counts.items())) + ".",
-        "",
-        "| model | finding | tensor | what | where |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    """How many were audited, every error (model, code, tensor, what, where), and the warnings by check."""
+    known = rows()
+    audited = [row for row in known if "findings" in row]
+    models: dict[tuple[str, str], set[str]] = {}
     for row in audited:
-        for code, severity, name, message, source in row["findings"]:
-            if severity == "error":
-                cells = (f"`{row['model']}`", code, f"`{name}`" if name else "", message, f"`{source}`" if source else "")
-                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+        for code, severity, *_ in row["findings"]:
+            models.setdefault((severity, code), set()).add(row["model"])
+    heavy = {name for (severity, _), named in models.items() if severity != "info" for name in named}
+    errors = [(row["model"], *finding) for row in audited for finding in row["findings"] if finding[1] == "error"]
+    warned = sorted(code for severity, code in models if severity == "warning")
+    return "\n".join(
+        [
+            f"{len(audited)} models audited, {sum(row['ran'] for row in audited)} of them run forward and backward; "
+            f"{sum('left_out' in row for row in known)} more have over {MOST:,} parameters, and "
+            f"{sum('failed' in row for row in known)} could not be built from their default configuration, or took longer than {LIMIT} s.",
+            "",
+            f"{len(audited) - len(heavy)} have neither an error nor a warning. "
+            + "; ".join(f"{code} in {len(models[severity, code])} ({severity})" for severity, code in sorted(models))
+            + ".",
+            "",
+            "Every error:",
+            "",
+            *_markdown("model", "finding", "tensor", "what", "where", lines=_by_line(errors)),
+            "",
+            "Warnings, an example each:",
+            "",
+            *_markdown("finding", "models", "for example", "what", "where", lines=[_example(audited, code) for code in warned]),
+        ]
+    )
+
+
+def _by_line(errors: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """One line of the table for a line of code that is guilty of several."""
+    found: dict[tuple[str, str, str], list[tuple[str, ...]]] = {}
+    for model, code, _, name, message, source in errors:
+        found.setdefault((model, code, source), []).append((name, message))
+    lines = []
+    for (model, code, source), named in sorted(found.items()):
+        more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+        lines.append((f"`{model}`", code, f"`{named[0][0]}`{more}", named[0][1], f"`{source}`"))
+    return lines
+
+
+def _example(audited: list[dict[str, Any]], code: str) -> tuple[str, ...]:
+    found = [(row["model"], one) for row in audited for one in row["findings"] if one[0] == code and one[1] == "warning"]
+    model, (_, _, name, message, source) = found[0]
+    where = f"`{source}`" if source else ""
+    return code, str(len({name for name, _ in found})), f"`{model}`: `{name}`", message, where
+
+
+def _markdown(*head: str, lines: list[tuple[str, ...]]) -> list[str]:
+    cells = [head, tuple("---" for _ in head), *lines]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells]
 
 
 if __name__ == "__main__":

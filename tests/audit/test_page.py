@@ -247,6 +247,7 @@ def test_many_layers_and_tensors_stay_bounded() -> None:
     page = rendered(Report("many", (), measured=Measured(tensors, layers, 80_000)), "html")
     assert len(page) < 3e6
     assert "3,800 more tensors not drawn" in page
+    assert "every 14th of 20,000 calls" in page
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")

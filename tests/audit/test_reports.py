@@ -115,14 +115,23 @@ def test_a_model_that_cannot_be_built_or_run_gets_a_sentence_and_exit_3(models: 
     assert code == 3
     assert words in err
     assert "Traceback" not in out + err
-    if name in ("Raises", "NoTensor", "Unknown"):
+    if name in ("Raises", "NoTensor", "Unknown", "on_meta", "Lazy"):
         assert "checks passed" in out  # the rest was audited
+    if name in ("on_meta", "Lazy"):
+        assert "U005" in out
 
 
-def test_hostile_names_do_not_reach_the_terminal(models: str) -> None:
-    _, out, _ = run(f"{models}:Hostile")
+def test_hostile_names_do_not_reach_the_terminal(models: str, tmp_path: Path) -> None:
+    code, out, _ = run(f"{models}:Hostile")
+    assert code == 1
     assert "\x1b" not in out
     assert "<script>alert(1)</script>\\n\\x1b[31m" in out
+    for format_ in ("html", "sarif", "json"):
+        assert run(f"{models}:Hostile", "--format", format_, "-o", str(tmp_path / format_))[0] == 1
+        written = (tmp_path / format_).read_text("utf-8")
+        assert "\x1b" not in written
+        assert "alert(1)" in written
+    assert "<script>alert" not in (tmp_path / "html").read_text("utf-8")
 
 
 def test_json_has_the_promised_shape(models: str, tmp_path: Path) -> None:
@@ -247,12 +256,15 @@ def test_repair_draws_what_is_safe_and_says_what_it_leaves(capsys: pytest.Captur
     assert initium.audit(report.model, level="weights").ok
 
 
-def test_a_model_of_20_000_parameters_is_audited() -> None:
+def test_a_model_of_100_000_parameters_is_audited() -> None:
+    """Some 5 s of processor time, imports with it; it was 80."""
+
     class Many(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.ps = nn.ParameterList(nn.Parameter(torch.zeros(2)) for _ in range(20_000))
+            self.ps = nn.ParameterList(nn.Parameter(torch.zeros(2)) for _ in range(100_000))
 
     report = initium.audit(Many(), level="weights")
     assert report.ok
-    assert len(report.measured.tensors) == 20_000
+    assert len(report.measured.tensors) == 100_000
+    assert sum(report.measured.seconds.values()) < 60, report.measured.seconds
