@@ -53,6 +53,7 @@ def test_a_main_network_of_twenty_relu_layers_keeps_its_second_moment(biases: bo
     ("arguments", "said"),
     [
         ((0,), "expects fan > 0"),
+        (("8",), "expects a whole number for fan"),
         ((4, -1.0), "embedding_variance > 0"),
         ((4, 1.0, True, False, "wieght"), "Did you mean 'weight'"),
     ],

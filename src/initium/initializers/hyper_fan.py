@@ -57,10 +57,9 @@ class HyperFan(Initializer):
     law: str = "normal"
 
     def __post_init__(self) -> None:
-        if not (self.fan > 0 and 0 < self.embedding_variance < math.inf):
-            raise ArgumentError(
-                f"hyper_fan expects fan > 0 and embedding_variance > 0, got {self.fan} and {self.embedding_variance}"
-            )
+        for what, number in (("fan", self.fan), ("embedding_variance", self.embedding_variance)):
+            if not 1e-30 < number < 1e30:
+                raise ArgumentError(f"hyper_fan expects {what} > 0 and finite, got {number}")
         for what, value, known in (("part", self.part, PARTS), ("law", self.law, ("normal", "uniform"))):
             if value not in known:
                 raise ArgumentError(
