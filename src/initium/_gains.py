@@ -127,6 +127,8 @@ def calculate_gain(nonlinearity: str | Function, param: float | None = None) -> 
         slope = (0.01 if nonlinearity == "leaky_relu" else 0.25) if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):
             raise ArgumentError(f"negative_slope {param} not a valid number")
+        if abs(slope) > 1e150:  # its square is beyond double precision
+            raise ArgumentError("negative_slope is beyond 1e150, where its square is no number")
         return math.sqrt(2.0 / (1 + slope**2))
     if nonlinearity in TORCH_GAINS:
         return TORCH_GAINS[nonlinearity]

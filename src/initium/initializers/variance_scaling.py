@@ -20,6 +20,9 @@ AXES = ("in_axes", "out_axes", "batch_axes")
 Axes = tuple[int, ...] | None
 
 
+Slope = float | None  # checked in torch's words, which takes None where the nonlinearity has no slope
+
+
 def fan_of(mode: str, fan_in: int, fan_out: int) -> float:
     """The fan that a mode means: fan_in, fan_out, their mean, or their geometric mean."""
     if mode == "fan_in":
@@ -235,7 +238,7 @@ class KaimingNormal(_FanScaled):
     """
 
     name = "kaiming_normal"
-    a: float = 0.0
+    a: Slope = 0.0
     mode: str = "fan_in"
     nonlinearity: str = "leaky_relu"
     in_axes: Axes = None
@@ -247,6 +250,8 @@ class KaimingNormal(_FanScaled):
         super().__post_init__()
         object.__setattr__(self, "mode", self.mode.lower() if isinstance(self.mode, str) else self.mode)
         _checked("mode", self.mode, MODES)
+        if self.a is not None and (isinstance(self.a, bool) or not isinstance(self.a, (int, float))):
+            raise ArgumentError(f"negative_slope {self.a} not a valid number")
         self._gain()
 
     def _gain(self) -> float:
