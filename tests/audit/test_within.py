@@ -72,6 +72,32 @@ def test_nothing_is_left_behind() -> None:
     assert (len(nn_module._global_forward_hooks), len(nn_module._global_forward_pre_hooks)) == before
 
 
+def test_what_costs_more_is_measured_only_where_asked_for() -> None:
+    model, x = Attends("hand", False), torch.randn(2, 24, 128)
+    seen = collect(model, None, x, 0, "model", EVERYTHING._replace(extras=frozenset()))[0]
+    assert not seen.spectra
+    assert not seen.within.attentions
+    assert seen.signals
+
+
+def test_an_attention_of_odd_shapes_does_not_stop_the_audit() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(16, 16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            one = F.scaled_dot_product_attention(x, x, x)  # three axes
+            two = F.scaled_dot_product_attention(x[None, :, None], x[None, :, None], x[None, :, None])
+            wide = F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None], attn_mask=torch.zeros(1, 1, 1, 8))
+            return one + two[0, :, 0] + wide[:, 0] + x.softmax(1)
+
+    seen = seen_of(Odd(), torch.randn(2, 8, 16))
+    assert seen.probe is not None
+    assert {one.keys for one in seen.within.attentions} == {8}
+
+
 def test_random_matrices_stay_within_the_edge() -> None:
     """The edge exceeds 8 with probability 3e-7 for each of these; this is one seed."""
     torch.manual_seed(0)

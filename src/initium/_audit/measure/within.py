@@ -80,16 +80,19 @@ class Within(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        op = func._schema.name.partition("::")[2]
+        with contextlib.suppress(RuntimeError, IndexError, TypeError):  # what has another shape is not looked at
+            self._look(func._schema.name.partition("::")[2], args, kwargs, result)
+        return result
+
+    def _look(self, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         if op in ("_softmax", "_safe_softmax"):
             scores = args[0]
             if scores.dim() >= 3 and args[1] in (-1, scores.dim() - 1):
                 self._attended(scores.flatten(0, -3)[:_HEADS, :_QUERIES])
-        elif op.startswith("_scaled_dot_product") and "backward" not in op:
+        elif op.startswith("_scaled_dot_product") and "backward" not in op and args[0].dim() == 4:
             self._attended(_scores(op, args, kwargs))
         elif op == "topk" and args[0].dim() >= 2:
             self._routed(args[0], args[1], result[1])
-        return result
 
     def _attended(self, scores: Tensor) -> None:
         scores = scores.detach().float()
