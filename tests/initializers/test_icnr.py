@@ -65,7 +65,7 @@ def test_a_std_within_may_be_an_expression():
     ("make", "sentence"),
     [
         (lambda: ICNR(0), "upscale_factor >= 1"),
-        (lambda: ICNR(2.0), "whole upscale_factor"),
+        (lambda: ICNR(2.0), "whole number for upscale_factor"),
         (lambda: ICNR(2)(6, 3, 3, 3), "that 4 divides, got 6"),
         (lambda: ICNR(2)(4, 4), "1, 3, 4 or 5 dimensions"),
         (lambda: init.icnr_(torch.empty(6, 3, 3, 3), 2), "that 4 divides"),

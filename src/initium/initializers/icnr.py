@@ -47,8 +47,8 @@ class ICNR(Initializer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "initializer", as_initializer(self.initializer))
-        if isinstance(self.upscale_factor, bool) or not isinstance(self.upscale_factor, int) or self.upscale_factor < 1:
-            raise ArgumentError(f"icnr expects a whole upscale_factor >= 1, got {self.upscale_factor!r}")
+        if self.upscale_factor < 1:
+            raise ArgumentError(f"icnr expects upscale_factor >= 1, got {self.upscale_factor}")
 
     @property
     def random(self) -> bool:  # type: ignore[override]
