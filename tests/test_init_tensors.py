@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from initium import init
 from initium._errors import WriteError
+from initium._stream import normal_table
 
 
 def expected(shape=(4, 4)):
@@ -328,3 +329,21 @@ def test_grad_transform():
 
     torch.manual_seed(1)
     assert torch.func.grad(loss)(torch.ones(4, 4)).equal(expected())
+
+
+@pytest.mark.parametrize("inside", ["grad", "functionalize", "inference"])
+def test_what_is_remembered_is_of_no_mode(inside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first draw of a process may be made within a transform: later ones read the same table."""
+    monkeypatch.setenv("INITIUM_BACKEND", "reference")
+    normal_table.cache_clear()
+    if inside == "grad":
+        torch.func.grad(lambda w: init.normal_(torch.empty(3)).sum() * w.sum())(torch.ones(3))
+    elif inside == "functionalize":
+        torch.func.functionalize(lambda w: init.normal_(w.clone()))(torch.empty(4))
+    else:
+        with torch.inference_mode():
+            init.normal_(torch.empty(3))
+    table = normal_table(torch.device("cpu"))
+    assert table.data_ptr()
+    assert not table.is_inference()
+    assert not torch._C._functorch.is_functorch_wrapped_tensor(table)

@@ -15,15 +15,17 @@ Complex tensors are drawn as their real view: element i has words 2 i and 2 i + 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ._errors import ArgumentError, ArgumentTypeError
 from ._normal_table import DEGREE, NORMAL_TABLE_BITS
@@ -131,10 +133,19 @@ def uniform_from(word: Tensor) -> Tensor:
     return (word >> 8).to(torch.float32) * 2.0**-24
 
 
+@contextlib.contextmanager
+def outside() -> Iterator[None]:
+    """Outside every mode and transform: what is remembered must not be a tensor of the ``grad``, fake or inference mode it was made in."""
+    with torch.inference_mode(False), torch._C._DisableFuncTorch(), _disable_current_modes():
+        yield
+
+
 @functools.lru_cache(maxsize=16)
 def normal_table(device: torch.device) -> Tensor:
     """The frozen coefficients as fp32, shape (7, 32): row d multiplies x**d, column e serves magnitudes in [2**e, 2**(e+1))."""
-    return torch.tensor(NORMAL_TABLE_BITS, dtype=torch.int64, device="cpu").to(torch.int32).view(torch.float32).to(device)
+    with outside():
+        bits = torch.tensor(NORMAL_TABLE_BITS, dtype=torch.int64, device="cpu")
+        return bits.to(torch.int32).view(torch.float32).to(device)
 
 
 def polynomial_from(magnitude: Tensor, table: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .. import _laws as laws
 from .._errors import BackendError
-from .._stream import Key, normal_table
+from .._stream import Key, normal_table, outside
 from ._protocol import Job
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -121,7 +121,8 @@ def _row(job: Job) -> list[int]:
 @functools.lru_cache(maxsize=256)
 def _own_table(table: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
     """An interval's quantile table on the device; it stays there, since a kernel reads it later."""
-    return torch.tensor(table, dtype=torch.float32, device=device)
+    with outside():
+        return torch.tensor(table, dtype=torch.float32, device=device)
 
 
 def _law_code(law: laws.Law) -> int:
