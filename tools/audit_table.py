@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -135,7 +136,10 @@ def run(least: int = 0, most: int | None = None) -> None:
         try:
             said = one(name)
         except Exception as error:  # a model may raise anything
-            said = {"model": name, "failed": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
+            reason = re.sub(
+                r"[^\s'\"]*/site-packages/", "", str(error).partition("\n")[0]
+            )  # results name no place of this machine
+            said = {"model": name, "failed": f"{type(error).__name__}: {reason}"}
         finally:
             signal.alarm(0)
             gc.collect()

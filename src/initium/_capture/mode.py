@@ -21,8 +21,9 @@ from .._stream import Keys
 from ..initializers import Initializer
 from .blank import blank
 from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program
+from .homes import Homes, draws_in
 from .operators import Kind, at, kind_of, on_meta, tensors_in
-from .programs import Homes, Translator, draws_in
+from .programs import Translator
 from .records import Event, Record, covers, filled_below, is_covered, snapshot
 from .sites import Call, Site, look
 from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading

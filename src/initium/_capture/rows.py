@@ -17,8 +17,9 @@ from .._plan import Plan
 from .._programs import Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, is_random
 from ..initializers import Constant, Initializer, Ones, Values, Zeros
 from .fold import Recorded, initializer_of
+from .homes import Held, homes_of
 from .mode import Recorder
-from .programs import Held, Translator, homes_of
+from .programs import Translator
 from .records import Record, covers
 from .sites import Site
 from .values import Drawn, Fill, View, What

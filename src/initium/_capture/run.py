@@ -18,8 +18,8 @@ from .._errors import ArgumentTypeError, PlanError
 from .._plan import Plan
 from .._planner import seed_or_drawn
 from . import handlers as handlers  # they register themselves
+from .homes import Homes
 from .mode import READ_LIMIT, Recorder
-from .programs import Homes
 from .reads import Reads, init_functions_recorded
 from .records import Event
 from .rows import Captured
