@@ -6,7 +6,7 @@ Everything is drawn by initium from fixed seeds and worked out in fp64, so that 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,14 @@ Unit = Callable[[Tensor], Tensor]
 def given(*shape: int, seed: int = 0) -> Tensor:
     """N(0, 1) inputs in fp64."""
     return initium.Normal()(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def through(blocks: Iterable[Unit], x: Tensor) -> list[Tensor]:
+    """What goes in, whose gradient can be asked for, and what each block makes of it."""
+    seen = [x.requires_grad_()]
+    for block in blocks:
+        seen.append(block(seen[-1]))
+    return seen
 
 
 def rms(x: Tensor) -> float:
@@ -38,12 +46,7 @@ class Plain(nn.Module):
         self.unit, self.shape = unit, (8, width, 12, 12) if conv else (256, width)
 
     def signal(self) -> list[Tensor]:
-        x = given(*self.shape)
-        seen = [x.requires_grad_()]
-        for layer in self.layers:
-            x = self.unit(layer(x))
-            seen.append(x)
-        return seen
+        return through([lambda x, layer=layer: self.unit(layer(x)) for layer in self.layers], given(*self.shape))
 
 
 class Sines(Plain):
@@ -105,12 +108,7 @@ class Residual(nn.Module):
         self.shape = (8, width, 12, 12) if kind in ("conv", "next") else (256, width)
 
     def signal(self) -> list[Tensor]:
-        x = given(*self.shape)
-        seen = [x.requires_grad_()]
-        for block in self.blocks:
-            x = block(x)
-            seen.append(x)
-        return seen
+        return through(self.blocks, given(*self.shape))
 
 
 class UNetBlock(nn.Module):
@@ -141,12 +139,7 @@ class UNet(nn.Module):
         self.blocks, self.shape = nn.ModuleList(UNetBlock(width, edm) for _ in range(depth)), (8, width, 12, 12)
 
     def signal(self) -> list[Tensor]:
-        x = given(*self.shape)
-        seen = [x.requires_grad_()]
-        for block in self.blocks:
-            x = block(x)
-            seen.append(x)
-        return seen
+        return through(self.blocks, given(*self.shape))
 
 
 class Attention(nn.Module):

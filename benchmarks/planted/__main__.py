@@ -18,10 +18,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import initium
+from initium._execute import one_thread
 from planted import layouts, loading, memory, signals, weights, within
 from planted.case import CASES, Case
 from planted.results import FILE, rows
-from planted.tasks import Outcome, built, one_thread
+from planted.tasks import Outcome, built
 
 SEEDS = range(5)
 MODULES = (layouts, loading, memory, signals, weights, within)

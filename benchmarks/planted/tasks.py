@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -164,14 +163,3 @@ def replicas(make: Make, seed: int) -> Outcome:
                     p.grad = torch.stack(shared).mean(0)
                 optimizer.step()
     return tested(ranks[0], data)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """These nets are too small to share out, and one thread sums in one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -251,9 +251,13 @@ def _checked(writes: list[_Write], seed: int) -> tuple[list[Alike], list[_Write]
 
 def _repeated(tensor: Tensor, program: Program, key_of: Keys) -> tuple[Tensor, Tensor] | None:
     """The elements that an expanded view repeats and their values, where what is planned repeats them too; else None."""
-    if not is_plain(tensor) or (elements := unexpanded(tensor)).shape == tensor.shape or why_not_writable(elements):
+    if not is_plain(tensor) or 0 not in tensor.stride():
         return None
-    values = torch.empty(elements.shape if isinstance(program, Constant) else tensor.shape, dtype=tensor.dtype)
+    elements = unexpanded(tensor)
+    if elements.shape == tensor.shape or why_not_writable(elements):
+        return None
+    shape = elements.shape if isinstance(program, Constant) else tensor.shape
+    values = torch.empty(shape, dtype=tensor.dtype, device="cpu")
     with torch.no_grad():
         batch = Batch()
         batch.add(values, program, key_of)

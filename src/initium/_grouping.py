@@ -9,6 +9,11 @@ from dataclasses import dataclass
 _INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
+def without_indices(name: str) -> str:
+    """``layers.*.weight``: what the names of one stack have in common."""
+    return _INDEX.sub("*", name)
+
+
 @dataclass(frozen=True)
 class Group:
     """Names that differ in indices alone and share a key."""
@@ -22,9 +27,9 @@ def grouped(items: Iterable[tuple[str, Hashable]]) -> list[Group]:
     """Group (name, key) pairs: same key, and same name once the indices are taken out; in order of first appearance."""
     found: dict[Hashable, list[str]] = {}
     for name, key in items:
-        found.setdefault((_INDEX.sub("*", name), key), []).append(name)
+        found.setdefault((without_indices(name), key), []).append(name)
     return [
-        Group(tuple(names), _title(names), _INDEX.sub("*", names[0]) if len(names) > 1 else names[0])
+        Group(tuple(names), _title(names), without_indices(names[0]) if len(names) > 1 else names[0])
         for names in found.values()
     ]
 

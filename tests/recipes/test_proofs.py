@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import torch
 
+from initium._execute import one_thread
+
 PROOFS = Path(__file__).parent.parent.parent / "benchmarks" / "proofs"
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Small tensors: several threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def load(name: str) -> Any:

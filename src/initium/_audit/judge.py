@@ -48,6 +48,6 @@ def variance_z(ratio: float, law: Law, elements: int) -> float:
 def by_shape(seen: Seen, families: tuple[str, ...]) -> Iterator[tuple[TensorSeen, InitCall]]:
     """Tensors last drawn by an init function that reads fans off the shape; torch's own constructors are not counted."""
     for one in seen.tensors.values():
-        call = one.write.call if one.write is not None else None
+        call = one.call
         if call is not None and call.is_torch and not call.by_module and call.name.startswith(families) and not one.is_buffer:
             yield one, call

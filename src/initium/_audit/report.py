@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .._text.forms import number_form
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -236,8 +234,3 @@ class Report:
 def finite(x: float | None) -> float | None:
     """A number for a field: None for NaN."""
     return None if x is None or math.isnan(x) else x
-
-
-def json_number(x: float | None) -> Any:
-    """A number for JSON: infinities and NaN are text."""
-    return None if x is None else number_form(x)

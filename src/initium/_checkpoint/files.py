@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from .._errors import ArgumentError, FileError
 from .._files import atomic_file, host, memory_of, sentence
 from .._plan import Plan
-from .pieces import Piece, Progress, check_space, count_bytes, header, write_pieces
+from .pieces import Piece, Progress, check_space, header, write_pieces
 
 INDEX = "model.safetensors.index.json"
 _OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
@@ -247,8 +247,3 @@ def _is_gone(pid: int) -> bool:
     except OSError:
         return False
     return False
-
-
-def described_bytes(shards: list[Shard]) -> str:
-    """``7 files, 4.4 GB``."""
-    return f"{len(shards)} file{'s' * (len(shards) > 1)}, {count_bytes(sum(shard.nbytes for shard in shards))}"

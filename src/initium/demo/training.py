@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .._execute import one_thread
 from .digits import Digits
 from .network import PlainNet
 
@@ -45,7 +44,7 @@ class Run:
 
 def train(name: str, net: PlainNet, data: Digits, epochs: int = EPOCHS) -> Run:
     """Adam, batches of 50, a rate that falls from 0.001 to 0 in a line; stops at the first loss that is not finite."""
-    with one_thread():
+    with one_thread():  # these layers are too small to share out, and one thread sums in one order
         run = Run(name, net, signal=_signal(net, data))
         steps = epochs * math.ceil(len(data.train_labels) / BATCH)
         optimizer = torch.optim.Adam(net.parameters(), RATE)
@@ -84,14 +83,3 @@ def _signal(net: PlainNet, data: Digits) -> float:
 @torch.no_grad()
 def _accuracy(net: PlainNet, data: Digits) -> float:
     return float((net(data.test_images).argmax(1) == data.test_labels).float().mean())
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """These layers are too small to share out, and one thread sums in one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,7 +15,7 @@ from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
 from .._programs import Draw, Made, Program
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class Chrono(Initializer):
     t_max: Number = 784
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "t_max", as_number(self.t_max, "t_max", "chrono"))
         if not isinstance(self.t_max, Expression) and not cast(float, self.t_max) > 2:
             raise ArgumentError(f"chrono expects t_max > 2 steps, got t_max={self.t_max}")
 

@@ -9,7 +9,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,8 @@ class Constant(Initializer):
     value: Number | complex = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.value, complex):
-            if not cmath.isfinite(self.value):
-                raise ArgumentError(f"constant expects a finite value, got {self.value}")
-            return
-        object.__setattr__(self, "value", as_number(self.value, "value", "constant"))
+        if isinstance(self.value, complex) and not cmath.isfinite(self.value):
+            raise ArgumentError(f"constant expects a finite value, got {self.value}")
 
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
         assert not isinstance(self.value, (str, Expression))

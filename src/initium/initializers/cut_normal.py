@@ -9,7 +9,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,6 @@ class CutNormal(Initializer):
     b: Number = 2.0
 
     def __post_init__(self) -> None:
-        for field in ("std", "mean", "a", "b"):
-            object.__setattr__(self, field, as_number(getattr(self, field), field, "cut_normal"))
         mean, std, a, b = (getattr(self, field) for field in ("mean", "std", "a", "b"))
         if not isinstance(std, Expression):
             laws.Normal(0.0 if isinstance(mean, Expression) else mean, std)

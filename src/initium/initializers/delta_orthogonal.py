@@ -15,7 +15,7 @@ from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
 from .._programs import Draw
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 from .orthogonal import Orthogonal, matrix_sizes
 
 
@@ -54,7 +54,6 @@ class DeltaOrthogonal(Initializer):
     gain: Number = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", as_number(self.gain, "gain", "delta_orthogonal"))
         if not isinstance(self.gain, Expression) and not math.isfinite(cast(float, self.gain)):
             raise ArgumentError(f"delta_orthogonal expects a finite gain, got gain={self.gain}")
 

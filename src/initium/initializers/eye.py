@@ -12,7 +12,7 @@ from torch import Tensor
 from .._errors import ArgumentError
 from .._fans import Layout
 from .._programs import Draw
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,6 @@ class Eye(Initializer):
     random = False
 
     gain: Number = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", as_number(self.gain, "gain", "eye"))
 
     def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
         if len(shape) != 2:

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from .._errors import ArgumentError, nearest
-from .._fans import Layout
-from .._programs import Draw
-from ._base import Initializer
+from ._repeated import Repeated
 
 PARTS = ("A", "B")
 
 
 @dataclass(frozen=True)
-class Hippo(Initializer):
+class Hippo(Repeated):
     """HiPPO-LegS: A[n, k] = −√((2n + 1)(2k + 1)) below the diagonal, −(n + 1) on it, 0 above; B[n] = √(2n + 1); n and k from 0.
 
     Every matrix (…, N, N) or vector (…, N) of a stack gets the same.
@@ -39,7 +37,6 @@ class Hippo(Initializer):
     """
 
     name = "hippo"
-    random = False
 
     part: str = "A"
 
@@ -47,14 +44,7 @@ class Hippo(Initializer):
         if self.part not in PARTS:
             raise ArgumentError(f"hippo knows the parts A and B, not {self.part!r}.{nearest(str(self.part), PARTS)}")
 
-    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
-        one = self._one(shape)
-        return float(one.mean()), float(one.std(correction=0))
-
-    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        return self._one(shape).expand(shape).clone()
-
-    def _one(self, shape: tuple[int, ...]) -> Tensor:
+    def pattern(self, shape: tuple[int, ...]) -> Tensor:
         if not shape or (self.part == "A" and (len(shape) < 2 or shape[-1] != shape[-2])):
             raise ArgumentError(f"hippo's {self.part} is {'square' if self.part == 'A' else 'a vector'}, not of shape {shape}")
         odd = 2 * torch.arange(shape[-1], dtype=torch.float64, device="cpu") + 1
@@ -65,7 +55,7 @@ class Hippo(Initializer):
 
 
 @dataclass(frozen=True)
-class Ramp(Initializer):
+class Ramp(Repeated):
     """start, start + step, start + 2 step, … along the last axis, or evenly from start to stop: S4D-Lin's imaginary parts are π n.
 
     Use when: a diagonal state is to have frequencies at equal distances, or a per-channel constant grows along the channels.
@@ -87,7 +77,6 @@ class Ramp(Initializer):
     """
 
     name = "ramp"
-    random = False
 
     start: float = 0.0
     step: float = math.pi
@@ -97,14 +86,7 @@ class Ramp(Initializer):
         if not all(math.isfinite(x) for x in (self.start, self.step, self.stop or 0.0)):
             raise ArgumentError(f"ramp expects finite numbers, got start={self.start}, step={self.step}, stop={self.stop}")
 
-    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
-        row = self._row(shape)
-        return float(row.mean()), float(row.std(correction=0))
-
-    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        return self._row(shape).expand(shape).clone()
-
-    def _row(self, shape: tuple[int, ...]) -> Tensor:
+    def pattern(self, shape: tuple[int, ...]) -> Tensor:
         if not shape:
             raise ArgumentError("ramp is for tensors of at least 1 dimension")
         count = shape[-1]

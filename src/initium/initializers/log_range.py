@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from .._errors import ArgumentError
-from .._fans import Layout
-from .._programs import Draw
-from ._base import Initializer
+from ._repeated import Repeated
 
 
 @dataclass(frozen=True)
-class LogRange(Initializer):
+class LogRange(Repeated):
     """log 1, log 2, …, log N along the last axis: Mamba's ``A_log``, so that A = −e^A_log is S4D-Real's −1, −2, …, −N.
 
     Use when: ``A_log`` of Mamba or S4D-Real.
@@ -33,17 +31,9 @@ class LogRange(Initializer):
     """
 
     name = "log_range"
-    random = False
     exact = False  # by a logarithm
 
-    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
-        row = self._row(shape)
-        return float(row.mean()), float(row.std(correction=0))
-
-    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        return self._row(shape).expand(shape).clone()
-
-    def _row(self, shape: tuple[int, ...]) -> Tensor:
+    def pattern(self, shape: tuple[int, ...]) -> Tensor:
         if not shape:
             raise ArgumentError("log_range is for tensors of at least 1 dimension")
         return torch.tensor([math.log(n) for n in range(1, shape[-1] + 1)], dtype=torch.float64, device="cpu")

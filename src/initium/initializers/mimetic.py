@@ -14,7 +14,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError, nearest
 from .._fans import Layout
 from .._programs import Draw, Made, Program
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 PARTS = ("query", "key", "value", "output")
 _OF_BLOCK = {"q": "query", "k": "key", "v": "value"}
@@ -64,7 +64,6 @@ class Mimetic(Initializer):
             raise ArgumentError(
                 f"mimetic knows the parts {', '.join(PARTS)}, not {self.part!r}.{nearest(str(self.part), PARTS)}"
             )
-        object.__setattr__(self, "heads", as_number(self.heads, "heads", "mimetic"))
 
     def program(self, shape: tuple[int, ...], layout: Layout) -> Program:
         whole = dataclasses.replace(layout, zero_rows=())

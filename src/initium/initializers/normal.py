@@ -8,7 +8,7 @@ from typing import cast
 from .. import _laws as laws
 from .._expressions import Expression
 from .._fans import BARE, Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,6 @@ class Normal(Initializer):
     mean: Number = 0.0
 
     def __post_init__(self) -> None:
-        for field in ("std", "mean"):
-            object.__setattr__(self, field, as_number(getattr(self, field), field, "normal"))
         if not isinstance(self.std, Expression) and not isinstance(self.mean, Expression):
             self.law_for((), BARE)
 

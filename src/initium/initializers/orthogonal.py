@@ -14,7 +14,7 @@ from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
 from .._programs import Draw
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ class Orthogonal(Initializer):
     gain: Number = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", as_number(self.gain, "gain", "orthogonal"))
         if not isinstance(self.gain, Expression) and not math.isfinite(cast(float, self.gain)):
             raise ArgumentError(f"orthogonal expects a finite gain, got gain={self.gain}")
 

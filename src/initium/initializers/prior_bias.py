@@ -9,7 +9,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class PriorBias(Initializer):
     pi: Number = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pi", as_number(self.pi, "pi", "prior_bias"))
         if not isinstance(self.pi, Expression) and not 0 < cast(float, self.pi) < 1:
             raise ArgumentError(f"prior_bias expects a probability 0 < pi < 1, got pi={self.pi}")
 

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from .._errors import ArgumentError, nearest
-from .._fans import Layout
-from .._programs import Draw
-from ._base import Initializer
+from ._repeated import Repeated
 
 KINDS = ("line", "grid")
 
 
 @dataclass(frozen=True)
-class Sinusoids(Initializer):
+class Sinusoids(Repeated):
     """Row p is [sin(p ω₀), sin(p ω₁), …, cos(p ω₀), cos(p ω₁), …]: a table of positions that is not learned.
 
     ``line``: Whisper's, ω_i = longest^(−i / (d/2 − 1)), the last wavelength being 2π · longest. ``grid``: positions (x, y) of a square
@@ -41,7 +39,6 @@ class Sinusoids(Initializer):
     """
 
     name = "sinusoids"
-    random = False
     exact = False  # by a sine
 
     kind: str = "line"
@@ -55,14 +52,7 @@ class Sinusoids(Initializer):
         if not self.longest > 1:
             raise ArgumentError(f"sinusoids expects longest > 1, got {self.longest}")
 
-    def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
-        table = self._table(shape)
-        return float(table.mean()), float(table.std(correction=0))
-
-    def make(self, shape: tuple[int, ...], layout: Layout, draw: Draw) -> Tensor:
-        return self._table(shape).expand(shape).clone()
-
-    def _table(self, shape: tuple[int, ...]) -> Tensor:
+    def pattern(self, shape: tuple[int, ...]) -> Tensor:
         halves = 4 if self.kind == "grid" else 2
         if len(shape) < 2 or shape[-1] % halves or shape[-1] < 2 * halves:
             raise ArgumentError(

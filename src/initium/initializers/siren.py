@@ -10,7 +10,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,6 @@ class Siren(Initializer):
     omega_0: Number = 30.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "omega_0", as_number(self.omega_0, "omega_0", "siren"))
         if not isinstance(self.omega_0, Expression) and not cast(float, self.omega_0) > 0:
             raise ArgumentError(f"siren expects omega_0 > 0, got omega_0={self.omega_0}")
 

@@ -13,7 +13,7 @@ from .._errors import ArgumentError
 from .._expressions import Expression
 from .._fans import Layout
 from .._programs import Draw
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class Sparse(Initializer):
     along: str = "column"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "std", as_number(self.std, "std", "sparse"))
         if not 0 <= self.sparsity <= 1:
             raise ArgumentError(f"sparse expects a sparsity in [0, 1], got {self.sparsity}")
         if self.along not in ("column", "row"):

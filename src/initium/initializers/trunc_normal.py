@@ -11,7 +11,7 @@ from .. import _laws as laws
 from .._errors import ArgumentError, ArgumentTypeError
 from .._expressions import Expression
 from .._fans import Layout
-from ._base import Initializer, Number, as_number, as_real
+from ._base import Initializer, Number, as_real
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,6 @@ class TruncNormal(Initializer):
     bounds: float | tuple[float, float] = 2.0
 
     def __post_init__(self) -> None:
-        for field in ("std", "mean"):
-            object.__setattr__(self, field, as_number(getattr(self, field), field, "trunc_normal"))
         self._interval()
         if not isinstance(self.std, Expression) and not cast(float, self.std) >= 0:  # NaN lands here too
             raise ArgumentError(f"trunc_normal expects std >= 0, got std={self.std}")

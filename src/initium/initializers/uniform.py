@@ -8,7 +8,7 @@ from typing import cast
 from .. import _laws as laws
 from .._expressions import Expression
 from .._fans import BARE, Layout
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,6 @@ class Uniform(Initializer):
     b: Number = 1.0
 
     def __post_init__(self) -> None:
-        for field in ("a", "b"):
-            object.__setattr__(self, field, as_number(getattr(self, field), field, "uniform"))
         if not isinstance(self.a, Expression) and not isinstance(self.b, Expression):
             self.law_for((), BARE)
 

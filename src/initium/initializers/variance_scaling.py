@@ -11,7 +11,7 @@ from .._errors import ArgumentError, nearest
 from .._expressions import Expression
 from .._fans import BARE, Layout
 from .._gains import calculate_gain
-from ._base import Initializer, Number, as_number
+from ._base import Initializer, Number
 from .trunc_normal import TruncNormal
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
@@ -37,12 +37,6 @@ def fan_of(mode: str, fan_in: int, fan_out: int) -> float:
 @dataclass(frozen=True)
 class _FanScaled(Initializer):
     """What the scaled initializers share: explicit axes, and a std turned into a law."""
-
-    def __post_init__(self) -> None:
-        for name in AXES:
-            axes = getattr(self, name)
-            if axes is not None:
-                object.__setattr__(self, name, (axes,) if isinstance(axes, int) else tuple(axes))
 
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
         axes = cast(tuple[Axes, Axes, Axes], tuple(getattr(self, name) for name in AXES))
@@ -108,8 +102,6 @@ class VarianceScaling(_FanScaled):
     batch_axes: Axes = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "scale", as_number(self.scale, "scale", "variance_scaling"))
         if not isinstance(self.scale, Expression) and not cast(float, self.scale) > 0:
             raise ArgumentError(f"variance_scaling expects scale > 0, got scale={self.scale}")
         _checked("mode", self.mode, MODES)
@@ -191,8 +183,6 @@ class XavierNormal(_FanScaled):
     law_name = "normal"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "gain", as_number(self.gain, "gain", self.name))
         if not isinstance(self.gain, Expression) and not cast(float, self.gain) >= 0:  # NaN lands here too
             raise ArgumentError(f"{self.name} expects gain >= 0, got gain={self.gain}")
 
@@ -247,7 +237,6 @@ class KaimingNormal(_FanScaled):
     law_name = "normal"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         object.__setattr__(self, "mode", self.mode.lower() if isinstance(self.mode, str) else self.mode)
         _checked("mode", self.mode, MODES)
         if self.a is not None and (isinstance(self.a, bool) or not isinstance(self.a, (int, float))):

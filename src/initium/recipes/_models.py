@@ -14,6 +14,9 @@ FAN_OUT = Normal("sqrt(2 / (fan_out * groups))")
 WHOLE_XAVIER = Uniform("-sqrt(6 / (fan_in + numel / fan_in))", "sqrt(6 / (fan_in + numel / fan_in))")
 """xavier_uniform_ of a matrix as it lies there: packed q, k and v as one, a patch convolution as (out, in · field)."""
 
+TORCH_BOUND = Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)")
+"""kaiming_uniform_(a=sqrt(5)), as torch's layers and convolutions start."""
+
 
 def over_torch(*rules: Rule) -> Recipe:
     """The rules over what each module's class does in torch; norms of any class are reset."""
@@ -31,6 +34,19 @@ def everything(weight: Initializer, embedding: Initializer, *rules: Rule) -> Rec
             Rule(role="embedding", initializer=embedding, optional=True),
             *rules,
         ]
+    )
+
+
+def mamba_like(std: float, official: bool, *own: Rule) -> Recipe:
+    """What Mamba and Mamba-2 share around the tensors of their own: maps, embeddings, the convolution, and out_proj as an end of a branch."""
+    end = Uniform("-1 / sqrt(fan_in * depth)", "1 / sqrt(fan_in * depth)") if official else TORCH_BOUND
+    return everything(
+        TORCH_BOUND if official else Normal(std),
+        Normal(0.02 if official else std),
+        Rule("**.conv1d.weight", TORCH_BOUND, optional=True),
+        *([Rule("**.conv1d.bias", Uniform("-0.5", "0.5"), optional=True)] if official else []),
+        *own,
+        Rule("**.out_proj.weight", end, optional=True),
     )
 
 

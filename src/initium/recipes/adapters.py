@@ -5,7 +5,8 @@ from __future__ import annotations
 from .._errors import ArgumentError, nearest
 from .._recipe import Recipe, named
 from .._rules import Rule
-from ..initializers import Initializer, Keep, Normal, Uniform
+from ..initializers import Initializer, Keep, Normal
+from ._models import TORCH_BOUND
 
 # lora_A, lora_A.weight, and PEFT's lora_A.<adapter>.weight; torchtune's lora_a, kohya's lora_down. PEFT's tables: lora_embedding_A.<adapter>
 _A, _B, _ANY = (rf"re:(.*\.)?lora_({which})(\..+)?" for which in ("A|a|down", "B|b|up", "(embedding_)?(A|B)|a|b|down|up"))
@@ -45,7 +46,7 @@ def lora(start: str = "kaiming") -> Recipe:
         raise ArgumentError(
             f"start {start!r} not supported.{nearest(str(start), STARTS)} Please use one of {', '.join(STARTS)}"
         )
-    a: Initializer = Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)")
+    a: Initializer = TORCH_BOUND
     if start == "gaussian":
         a = Normal("fan_in / numel")  # numel = r · fan_in
     return Recipe(

@@ -7,7 +7,7 @@ import math
 from .._recipe import Recipe, named
 from .._rules import Rule
 from ..initializers import DtBias, LogRange, LogUniform, Normal, Ramp, Uniform
-from ._models import everything, over_torch
+from ._models import mamba_like, over_torch
 
 _LOG_DT = Uniform(-6.907755278982137, -2.302585092994046)  # log 0.001, log 0.1
 
@@ -73,15 +73,10 @@ def mamba2(std: float = 0.1, official: bool = False) -> Recipe:
     Source: transformers, modeling_mamba2.py; state-spaces/mamba, mamba_ssm/modules/mamba2.py (A_init_range=(1, 16)) and
     mixer_seq_simple.py; Dao & Gu 2024 (2405.21060).
     """
-    default = Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)")
-    scaled = Uniform("-1 / sqrt(fan_in * depth)", "1 / sqrt(fan_in * depth)") if official else default
-    return everything(
-        default if official else Normal(std),
-        Normal(0.02 if official else std),
-        Rule("**.conv1d.weight", default, optional=True),
-        *([Rule("**.conv1d.bias", Uniform("-0.5", "0.5"), optional=True)] if official else []),
+    return mamba_like(
+        std,
+        official,
         Rule("**.dt_bias", DtBias()),
         Rule("**.A_log", LogUniform() if official else LogRange()),
         Rule("**.D", 1, optional=True),
-        Rule("**.out_proj.weight", scaled, optional=True),
     )

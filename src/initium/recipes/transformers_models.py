@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from .._recipe import Recipe, named
 from .._rules import Rule
-from ..initializers import Constant, DtBias, LogRange, Normal, Sinusoids, Uniform
-from ._models import cut, everything
+from ..initializers import Constant, DtBias, LogRange, Normal, Sinusoids
+from ._models import TORCH_BOUND, cut, everything, mamba_like
 
 
 def _plain(std: float, *rules: Rule) -> Recipe:
@@ -228,18 +228,13 @@ def mamba(std: float = 0.1, official: bool = False) -> Recipe:
 
     Source: transformers, modeling_mamba.py; state-spaces/mamba, mamba_simple.py and mixer_seq_simple.py; Gu & Dao 2023 (2312.00752).
     """
-    default = Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)")
-    scaled = Uniform("-1 / sqrt(fan_in * depth)", "1 / sqrt(fan_in * depth)") if official else default
-    return everything(
-        default if official else Normal(std),
-        Normal(0.02 if official else std),
-        Rule("**.conv1d.weight", default, optional=True),
-        *([Rule("**.conv1d.bias", Uniform("-0.5", "0.5"), optional=True)] if official else []),
-        Rule("**.dt_proj.weight", default),
+    return mamba_like(
+        std,
+        official,
+        Rule("**.dt_proj.weight", TORCH_BOUND),
         Rule("**.dt_proj.bias", DtBias()),
         Rule("**.A_log", LogRange()),
         Rule("**.D", 1),
-        Rule("**.out_proj.weight", scaled, optional=True),
     )
 
 

@@ -51,18 +51,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check(
-    "C006",
-    "left at torch's default",
-    "info",
-    level="static",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
-    fix="unsafe",
-)
+@check("C006", "left at torch's default", "info", level="static", preview=True, needs=("construction", "model"), fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
     left, decided = [], 0
     for one in seen.tensors.values():

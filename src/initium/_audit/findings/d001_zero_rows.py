@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..measure.law import PATTERNED
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
@@ -51,8 +52,7 @@ def find(seen: Seen) -> Iterator[Hit]:
         rows, layout = one.rows, one.layout
         if rows is None or one.computed or rows.columns < 8 or rows.rows < 2:
             continue
-        call = one.write.call if one.write is not None else None
-        if not one.random or (call is not None and call.name in ("sparse_", "eye_", "dirac_")) or layout.groups > 1:
+        if not one.random or (one.call is not None and one.call.name in PATTERNED) or layout.groups > 1:
             continue
         count = rows.n_zero_rows - sum(row in padding.get(one.name, ()) for row in rows.zero_rows)
         what, where = ("rows", rows.zero_rows) if count else ("columns", rows.zero_columns)

@@ -49,7 +49,7 @@ from ..registry import Hit, check
 )
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.tensors.values():
-        module, call = one.module, one.write.call if one.write is not None else None
+        module, call = one.module, one.call
         if not isinstance(module, nn.modules.conv._ConvNd) or not module.transposed or one.local != "weight" or call is None:
             continue
         a, b = module.in_channels // module.groups, module.out_channels // module.groups

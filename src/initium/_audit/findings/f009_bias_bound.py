@@ -48,16 +48,7 @@ from ..registry import Hit, check
 
 
 @check(
-    "F009",
-    "bias bound from the wrong fan",
-    "info",
-    level="static",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
-    fix="safe",
+    "F009", "bias bound from the wrong fan", "info", level="static", preview=True, needs=("construction", "model"), fix="safe"
 )
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.tensors.values():

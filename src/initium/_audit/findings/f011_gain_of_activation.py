@@ -48,16 +48,7 @@ _SATURATING = ("Tanh", "Sigmoid", "Softsign", "Hardsigmoid", "Hardtanh")
 
 
 @check(
-    "F011",
-    "gain of another activation",
-    "info",
-    level="forward",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
-    fix="unsafe",
+    "F011", "gain of another activation", "info", level="forward", preview=True, needs=("construction", "model"), fix="unsafe"
 )
 def find(seen: Seen) -> Iterator[Hit]:
     after = {first.name: second.kind for first, second in pairwise(seen.signals)}

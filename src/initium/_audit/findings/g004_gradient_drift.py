@@ -41,8 +41,6 @@ References:
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 
 from ..measure.seen import Seen
@@ -51,13 +49,8 @@ from ..registry import Hit, check
 
 @check("G004", "gradients drift with depth", "warning", level="grad", preview=True, fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
-    stacks: dict[tuple[str, str], dict[str, float]] = {}
-    for signal in seen.signals:
-        if signal.grad_rms > 0 and math.isfinite(signal.grad_rms):
-            key = re.sub(r"(?<![^.])\d+(?![^.])", "*", signal.name), signal.kind
-            stacks.setdefault(key, {}).setdefault(signal.name, signal.grad_rms)
     found = []
-    for members in stacks.values():
+    for members in seen.stacks(lambda signal: signal.grad_rms):
         low, high = min(members, key=members.__getitem__), max(members, key=members.__getitem__)
         if len(members) >= 6 and members[high] > 1e3 * members[low]:
             found.append((members[high] / members[low], low, high, members))

@@ -37,16 +37,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check(
-    "K003",
-    "nothing was loaded",
-    "error",
-    level="static",
-    needs=(
-        "construction",
-        "model",
-    ),
-)
+@check("K003", "nothing was loaded", "error", level="static", needs=("construction", "model"))
 def find(seen: Seen) -> Iterator[Hit]:
     for load in seen.built.loads if seen.built is not None else ():
         if load.fit == 0:

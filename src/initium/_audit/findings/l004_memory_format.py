@@ -49,10 +49,7 @@ from ..registry import Hit, check
     "info",
     level="static",
     preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
+    needs=("construction", "model"),
     fix="safe",
 )
 def find(seen: Seen) -> Iterator[Hit]:

@@ -67,17 +67,7 @@ def _is_low(write: Write) -> bool:
     return low and write.op.rstrip("_").split(".")[0].lower() in _LOSE and len(write.shape) > 0 and max(write.shape) > 1
 
 
-@check(
-    "N006",
-    "table computed in low precision",
-    "error",
-    level="static",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
-)
+@check("N006", "table computed in low precision", "error", level="static", preview=True, needs=("construction", "model"))
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.tensors.values():
         if not one.is_buffer or one.trace is None or one.trace.random or not one.trace.writes:

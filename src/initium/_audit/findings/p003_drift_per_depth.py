@@ -37,7 +37,6 @@ References:
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 
 from ..measure.seen import Seen
@@ -55,13 +54,8 @@ def _line(y: list[float]) -> tuple[float, float]:
 
 @check("P003", "the signal drifts with depth", "warning", level="forward", preview=True, fix="unsafe", explains=("G004",))
 def find(seen: Seen) -> Iterator[Hit]:
-    stacks: dict[tuple[str, str], dict[str, float]] = {}
-    for signal in seen.signals:
-        if signal.rms > 0 and math.isfinite(signal.rms):
-            key = re.sub(r"(?<![^.])\d+(?![^.])", "*", signal.name), signal.kind
-            stacks.setdefault(key, {}).setdefault(signal.name, signal.rms)
     found = []
-    for members in stacks.values():
+    for members in seen.stacks(lambda signal: signal.rms):
         if len(members) >= 6:
             slope, fit = _line([math.log(rms) for rms in members.values()])
             if abs(slope) > 0.15 and abs(slope) * (len(members) - 1) > math.log(10) and fit > 0.9:

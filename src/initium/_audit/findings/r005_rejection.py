@@ -70,18 +70,7 @@ def _again(trace: Trace) -> bool:
     return bool(masks) and len(drawn) >= 3
 
 
-@check(
-    "R005",
-    "drawn by rejection",
-    "info",
-    level="static",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
-    fix="safe",
-)
+@check("R005", "drawn by rejection", "info", level="static", preview=True, needs=("construction", "model"), fix="safe")
 def find(seen: Seen) -> Iterator[Hit]:
     names = [one.name for one in seen.tensors.values() if one.trace is not None and any(map(_again, _behind(one.trace)))]
     if names:

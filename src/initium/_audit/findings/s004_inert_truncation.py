@@ -45,7 +45,7 @@ from ..registry import Hit, check
 @check("S004", "a truncation that cuts nothing", "info", level="static", needs=("construction", "model"), fix="safe")
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.tensors.values():
-        call = one.write.call if one.write is not None else None
+        call = one.call
         if call is None or call.name != "trunc_normal_" or not isinstance(call.said.get("std"), (int, float)):
             continue
         said = call.said

@@ -43,10 +43,10 @@ References:
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from statistics import median
 
+from ..._grouping import without_indices
 from ..judge import family_z
 from ..measure.seen import Seen
 from ..registry import Hit, check
@@ -58,7 +58,7 @@ def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.weights:
         m = one.moments
         if m is not None and m.size >= 256 and m.std > 0 and one.random and not one.computed:
-            key = re.sub(r"(?<![^.])\d+(?![^.])", "*", one.name), one.shape
+            key = without_indices(one.name), one.shape
             groups.setdefault(key, []).append((one.name, m.std, m.size, one.source))
     limit = family_z(sum(map(len, groups.values())))
     for members in groups.values():

@@ -44,18 +44,7 @@ from ..measure.seen import Seen, TensorSeen
 from ..registry import Hit, check
 
 
-@check(
-    "S012",
-    "std blind to fan",
-    "info",
-    level="static",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
-    fix="unsafe",
-)
+@check("S012", "std blind to fan", "info", level="static", preview=True, needs=("construction", "model"), fix="unsafe")
 def find(seen: Seen) -> Iterator[Hit]:
     by_std: dict[float, list[tuple[int, TensorSeen]]] = {}
     for one in seen.tensors.values():

@@ -83,10 +83,7 @@ from ..registry import Hit, check
     "info",
     level="weights",
     preview=True,
-    needs=(
-        "construction",
-        "model",
-    ),
+    needs=("construction", "model"),
     fix="unsafe",
 )
 def find(seen: Seen) -> Iterator[Hit]:

@@ -39,20 +39,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..._capture.fold import WHOLE
 from ..judge import family_z
 from ..measure.seen import Seen, TensorSeen
 from ..registry import Hit, check
 
-_MEANT = ("sparse_", "eye_", "dirac_", "orthogonal_")
-
 
 def _unexplained(one: TensorSeen) -> bool:
-    m, call = one.moments, one.write.call if one.write is not None else None
+    m, call = one.moments, one.call
     if m is None or m.size < 2048 or m.constant or not one.random or one.computed or one.trace is None or not one.trace.random:
         return False
     if one.law is not None and one.law.kind != "other":
         return False
-    return m.zeros < m.size / 100 and (call is None or call.name not in _MEANT)
+    return m.zeros < m.size / 100 and (call is None or call.name not in WHOLE)
 
 
 @check("S022", "heavy tail", "info", level="weights", preview=True, needs=("construction",), fix="unsafe")

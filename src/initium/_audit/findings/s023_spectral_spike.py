@@ -40,32 +40,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..._capture.fold import WHOLE
 from ..measure.seen import Seen, TensorSeen
 from ..registry import Hit, check
 
 
 def _independent(one: TensorSeen) -> bool:
     """Drawn, and not by a law whose elements depend on one another, nor by parts with laws of their own."""
-    trace, call = one.trace, one.write.call if one.write is not None else None
+    trace, call = one.trace, one.call
     if trace is None or not trace.random or one.layout.role != "weight" or any(w.loaded or not w.whole for w in trace.writes):
         return False
-    if call is not None and call.name in ("sparse_", "eye_", "dirac_", "orthogonal_"):
+    if call is not None and call.name in WHOLE:
         return False
     return one.law is None or one.law.kind != "orthogonal"
 
 
 @check(
-    "S023",
-    "spectral spike",
-    "warning",
-    level="weights",
-    preview=True,
-    needs=(
-        "construction",
-        "model",
-        "spectra",
-    ),
-    fix="unsafe",
+    "S023", "spectral spike", "warning", level="weights", preview=True, needs=("construction", "model", "spectra"), fix="unsafe"
 )
 def find(seen: Seen) -> Iterator[Hit]:
     for name, parts in seen.spectra.items():

@@ -65,11 +65,7 @@ from ..registry import Hit, check
     "warning",
     level="weights",
     preview=True,
-    needs=(
-        "construction",
-        "model",
-        "spectra",
-    ),
+    needs=("construction", "model", "spectra"),
     fix="unsafe",
 )
 def find(seen: Seen) -> Iterator[Hit]:

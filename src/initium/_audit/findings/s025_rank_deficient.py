@@ -38,16 +38,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..measure.law import PATTERNED
 from ..measure.seen import Seen, TensorSeen
 from ..registry import Hit, check
 
 
 def _masked(one: TensorSeen) -> bool:
     """Rows or columns of zeros, which D001 says, repeated rows, which Y002 says, or a sparse draw."""
-    call = one.write.call if one.write is not None else None
-    rows = one.rows
+    rows, call = one.rows, one.call
     found = rows is not None and (rows.n_zero_rows or rows.n_zero_columns or rows.n_duplicates)
-    return bool(found) or (call is not None and call.name in ("sparse_", "eye_", "dirac_"))
+    return bool(found) or (call is not None and call.name in PATTERNED)
 
 
 @check(
@@ -56,10 +56,7 @@ def _masked(one: TensorSeen) -> bool:
     "warning",
     level="weights",
     preview=True,
-    needs=(
-        "model",
-        "spectra",
-    ),
+    needs=("model", "spectra"),
     fix="unsafe",
     explains=("S023",),
 )

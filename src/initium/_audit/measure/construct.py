@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as nn_module
 
-from ..._capture.sites import Site
 from ..._inventory import Inventory, inventory
 from .canary import found, plant
 from .loads import Load, watching_loads
@@ -218,11 +217,3 @@ def first_line(error: BaseException) -> str:
     """The first line of an error, cut to a sentence's length."""
     text = str(error).strip().split("\n")[0]
     return text if len(text) <= 160 else text[:159] + "…"
-
-
-def site_of(trace: Trace | None) -> Site | None:
-    """The line that decided a tensor's values, or made its memory."""
-    if trace is None:
-        return None
-    write = trace.drawn_by
-    return write.site if write is not None else trace.made

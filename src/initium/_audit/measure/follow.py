@@ -23,7 +23,7 @@ def law_of_call(call: Call | None, target: Tensor) -> Law | None:
     if call.is_torch and call.name == "orthogonal_":
         gain, shape = float(said.get("gain", 1.0)), said["tensor"].shape
         return Law("orthogonal", 0.0, gain / math.sqrt(max(shape[0], shape.numel() // max(shape[0], 1))))
-    if call.is_torch and call.name in ("sparse_", "eye_", "dirac_"):
+    if call.is_torch and call.name in laws.PATTERNED:
         return laws.OTHER
     return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ..._capture.fold import WHOLE
+
 _ROOT2 = math.sqrt(2.0)
 
 
@@ -63,6 +65,7 @@ class Law(NamedTuple):
 
 
 OTHER = Law("other", math.nan, math.nan)
+PATTERNED = WHOLE - {"orthogonal_"}  # init functions of torch that mean zeros in some places
 
 
 def normal(mean: float, std: float) -> Law:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,13 +13,14 @@ from torch import Tensor, nn
 
 from ..._capture.sites import Site
 from ..._fans import Layout
+from ..._grouping import without_indices
 from ..._inventory import Inventory, Slot
 from .construct import Construction, Lost
 from .law import Law
 from .likeness import Rows
 from .moments import Moments
 from .probe import Probe, Signal
-from .watch import Trace, Write
+from .watch import InitCall, Trace, Write
 from .within import Within
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ class TensorSeen(NamedTuple):
     def write(self) -> Write | None:
         """The write that decided its values."""
         return self.trace.drawn_by if self.trace is not None else None
+
+    @property
+    def call(self) -> InitCall | None:
+        """The init function that decided its values, if one did."""
+        return self.write.call if self.write is not None else None
 
     @property
     def random(self) -> bool:
@@ -193,6 +200,14 @@ class Seen:
     @property
     def signals(self) -> list[Signal]:
         return self.probe.signals if self.probe is not None else []
+
+    def stacks(self, size: Callable[[Signal], float]) -> list[dict[str, float]]:
+        """For layers of one kind whose names differ in indices alone: name -> size at the first call, where that is positive and finite."""
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for signal in self.signals:
+            if 0 < size(signal) < math.inf:
+                found.setdefault((without_indices(signal.name), signal.kind), {}).setdefault(signal.name, size(signal))
+        return list(found.values())
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """(full name, module)."""

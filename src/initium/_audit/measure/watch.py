@@ -164,10 +164,8 @@ class Watch(TorchDispatchMode):
 
     def trace(self, tensor: Tensor) -> Trace | None:
         """What happened to a tensor's storage, if anything was seen."""
-        try:
-            return self.traces.get(tensor.untyped_storage()._cdata)
-        except (NotImplementedError, RuntimeError, ValueError):  # sparse, functorch, lazy, …: no storage of its own
-            return None
+        storage = _storage(tensor)
+        return None if storage is None else self.traces.get(storage._cdata)
 
     def registered(self, tensor: Tensor, what: str) -> None:
         """Note that a tensor became a module's parameter or buffer."""
@@ -175,9 +173,8 @@ class Watch(TorchDispatchMode):
         trace.registered = trace.registered or what
 
     def _trace(self, tensor: Tensor, site: Site | None) -> Trace:
-        try:
-            storage = tensor.untyped_storage()
-        except (NotImplementedError, RuntimeError, ValueError):
+        storage = _storage(tensor)
+        if storage is None:
             return Trace(torch.UntypedStorage(0), site)
         found = self.traces.get(storage._cdata)
         if found is None:
@@ -309,6 +306,14 @@ def _at(place: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[place] if place < len(args) else None
 
 
+def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
+    """A tensor's storage; None where it has none of its own: sparse, lazy, wrapped by functorch."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError, ValueError):
+        return None
+
+
 def _init_call(call: Call | None, target: Tensor) -> InitCall | None:
     """The init function behind a write to the tensor that it was given; None for its temporaries."""
     if call is None:
@@ -317,10 +322,8 @@ def _init_call(call: Call | None, target: Tensor) -> InitCall | None:
     given = said.get("tensor")
     if not isinstance(given, Tensor) or given.is_meta != target.is_meta:
         return None
-    try:
-        if given.untyped_storage()._cdata != target.untyped_storage()._cdata:
-            return None
-    except (NotImplementedError, RuntimeError, ValueError):
+    theirs, ours = _storage(given), _storage(target)
+    if theirs is None or ours is None or theirs._cdata != ours._cdata:
         return None
     told = {word: said[word] for word in _SAID if isinstance(said.get(word), (int, float, str))}
     return InitCall(call.name, told, tuple(given.shape), call.is_torch, _is_torch_module(call))
