@@ -29,7 +29,7 @@ LAYERS = [
         "_expressions",
     ),  # needs nothing of the rest
     *("_normal_table", "_stream", "_laws"),  # a key and an index -> a number; what it is drawn from
-    *("_gains", "_fans", "_programs", "initializers"),  # what one tensor gets
+    *("_quadrature", "_gains", "_fans", "_programs", "initializers"),  # what one tensor gets
     *("_tensors", "_parametrized", "_layouts", "_torch_defaults"),  # what a tensor and a module are
     *("backends", "_regions", "_execute", "_sharded"),  # numbers into memory: a backend knows no modules
     *("_init", "init"),  # one tensor that has no name

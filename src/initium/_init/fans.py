@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._errors import ArgumentError
 from .._fans import DENSE
-from .._gains import Function
+from .._quadrature import Function
 from ..initializers import (
     KaimingNormal,
     KaimingUniform,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._errors import ArgumentError
-from .._gains import _derivative, _expectation, _on_tensors
+from .._quadrature import derivative, expectation, on_tensors
 from .._recipe import Recipe, named
 from .._rules import Rule
 from ..initializers import DeltaOrthogonal, Initializer, Normal, Orthogonal, RandomWalk, VarianceScaling
@@ -18,6 +18,7 @@ from ._over import over
 from .general import general
 
 Function = Callable[[Tensor], Tensor]
+_PARTS = 4  # panels a sigma: a root is sought through some sixty integrals
 
 
 @named("random-walk")
@@ -92,7 +93,7 @@ def critical_point(activation: str | Function, bias_variance: float) -> tuple[fl
     """
     if not (math.isfinite(bias_variance) and bias_variance >= 0):
         raise ArgumentError(f"edge-of-chaos expects bias_variance >= 0, got {bias_variance}")
-    f = _on_tensors(_function(activation))
+    f = on_tensors(_function(activation))
     with torch.inference_mode(False), torch.enable_grad():
         if _is_homogeneous(f):
             if bias_variance > 0:
@@ -115,12 +116,12 @@ def _function(activation: str | Function) -> Function:
 
 def _square(f: Function, q: float) -> float:
     """E f(√q z)²."""
-    return _expectation(lambda z: f(math.sqrt(q) * z).square())
+    return expectation(lambda z: f(math.sqrt(q) * z).square(), _PARTS)
 
 
 def _slope(f: Function, q: float) -> float:
     """E f'(√q z)²."""
-    slope = _expectation(lambda z: _derivative(f, math.sqrt(q) * z).square())
+    slope = expectation(lambda z: derivative(f, math.sqrt(q) * z).square(), _PARTS)
     if slope < 1e-300:
         raise ArgumentError("this activation has no critical point: its slope is zero")
     return slope
