@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import pytest
@@ -96,21 +95,3 @@ def test_a_plan_with_it_can_be_saved_and_sets_nothing_else(tmp_path: Path) -> No
 def test_what_does_not_fit_is_refused_in_a_sentence(make: object, said: str) -> None:
     with pytest.raises(initium.InitiumError, match=said):
         make()  # type: ignore[operator]
-
-
-def test_shards_of_it_are_slices_of_the_whole() -> None:
-    sys.path.insert(0, str(Path(__file__).parent.parent / "sharded"))
-    from fake_ranks import NoCollectives, fake_rank
-    from torch.distributed.tensor import Shard, distribute_tensor
-
-    old = old_rows(20, 12)
-    whole = grown(old, 7, scale=0.5).weight.detach()
-    for dim in (0, 1):
-        for rank in range(4):
-            with fake_rank(rank, 4) as mesh:
-                table = nn.Embedding(27, 12)
-                table.weight = nn.Parameter(distribute_tensor(table.weight.detach(), mesh, [Shard(dim)], src_data_rank=None))
-                plan = initium.plan(table, Recipe([Rule("weight", NewTokens(old, scale=0.5))]), seed=0)
-                with NoCollectives():
-                    plan.apply(table)
-                assert torch.equal(table.weight.to_local(), whole.tensor_split([7, 14, 21] if dim == 0 else 4, dim)[rank])  # type: ignore[attr-defined]
