@@ -21,7 +21,7 @@ from ._programs import Program
 from ._recipe import Recipe
 from ._recipe import recipe as recipe_of
 from ._rules import Rule
-from ._sharded.placed import located, needs_whole, reshard, why_not_located
+from ._sharded.placed import located, needs_whole, why_not_located
 from ._stream import Keys
 from ._tensors import FLOATS, is_plain, is_writable_run, unexpanded, why_not_writable
 from .backends import Alike
@@ -69,7 +69,6 @@ def initialize(
             "for the model's own initialisation use initium.build(constructor, …, seed=0)"
         )
     chosen = recipe_of(recipe)  # type: ignore[arg-type]
-    reshard(model)
     inv = inventory(model)
     if isinstance(only, Loaded):
         only = not_loaded(inv, only.missing_keys)
@@ -83,7 +82,6 @@ def apply(
     plan: Plan, model: nn.Module, *, only: Only = None, prefix: str = "", rename: Rename = None, part: bool = False
 ) -> Plan:
     """See ``Plan.apply``."""
-    reshard(model)
     inv = inventory(model)
     if not prefix and plan.prefix and not any(slot.name in plan for slot in inv.slots):
         prefix = plan.prefix

@@ -12,6 +12,7 @@ from ._errors import PlanError, WriteError, listing
 from ._execute import Batch
 from ._inventory import Slot, inventory
 from ._plan import Plan
+from ._sharded.placed import located
 
 
 def copied_values(plan: Plan, rows: list[Row], model: nn.Module | None) -> dict[str, Tensor]:
@@ -53,7 +54,22 @@ def copied_values(plan: Plan, rows: list[Row], model: nn.Module | None) -> dict[
             )
         if tuple(tensor.shape) != row.decision.shape:
             raise PlanError(f"{row.name} has shape {tuple(tensor.shape)} in values_from and {row.decision.shape} in the plan")
-    return found
+    return {name: held_whole(name, tensor) for name, tensor in found.items()}
+
+
+def held_whole(name: str, tensor: Tensor) -> Tensor:
+    """The tensor that is to be copied; of a DTensor the local one, where that is all of it.
+
+    Raises:
+        WriteError: this process holds a part of it only.
+    """
+    local, region = located(tensor)
+    if region is not None:
+        raise WriteError(
+            f"{name} is copied from values_from, of which this process holds a part only ({tuple(tensor.placements)}): give the "  # type: ignore[attr-defined]
+            f"model before it is sharded, write a state_dict by torch.distributed.checkpoint, or give the tensor a rule"
+        )
+    return local
 
 
 def _originals(plan: Plan, names: set[str], slots: Mapping[str, Slot]) -> dict[str, Tensor]:

@@ -20,7 +20,8 @@ from ._fans import BARE, BIAS, KEPT_BUFFER, Layout
 from ._layouts.registry import layouts_of
 from ._parametrized import Computed, computed_weights
 from ._sharded.computed import shard_aware
-from ._tensors import address, why_placeholder, why_unreadable
+from ._sharded.placed import reshard
+from ._tensors import address, why_flat, why_placeholder, why_unreadable
 
 # class -> (the child that it wraps, whether that child's name stands in the state_dict's keys)
 _WRAPPERS = {
@@ -122,6 +123,7 @@ def inventory(model: nn.Module) -> Inventory:
     """
     if not isinstance(model, nn.Module):
         raise PlanError(f"a model is an nn.Module, got {type(model).__name__}")
+    reshard(model)
     walk = _Walk()
     walk.module(model, "", "", {}, {})
     keys: dict[str, str] = {}
@@ -171,6 +173,8 @@ class _Walk:
                 hidden = {**hidden, **dict.fromkeys(computed.originals, name + computed.local)}
                 self._computed(computed, module, name, key, words.get(computed.local) or own.get(computed.local, BARE))
         if module._parameters:
+            if "_flat_param" in module._parameters and (reason := why_flat(module)):
+                raise PlanError(f"the tensors of {name[:-1] or 'the model'} cannot be read: {reason}")
             self._tensors(module, module._parameters, False, name, key, words, own, hidden)
         if module._buffers:
             self._tensors(module, module._buffers, True, name, key, words, own, hidden)

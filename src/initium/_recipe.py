@@ -11,12 +11,13 @@ from typing import Any
 
 from torch import nn
 
-from ._errors import ArgumentError, ArgumentTypeError, RuleError, nearest
+from ._errors import ArgumentError, ArgumentTypeError, RuleError, WriteError, nearest
 from ._fans import BARE, BIAS
 from ._init.dropin import fill_by_generator
 from ._inventory import Slot
 from ._layouts.registry import layouts_of
 from ._rules import Rule
+from ._tensors import why_flat
 from ._torch_defaults import torch_default
 from ._uncompiled import uncompiled
 from .initializers import ClassDefault, Constant, Initializer, Keep, Parts, Reset
@@ -110,6 +111,8 @@ class Recipe:
                 raise RuleError(
                     f"{rule} looks at {what}, and a lone module has none: use initium.initialize(model, recipe, seed=0) ({rule.source})"
                 )
+        if reason := why_flat(module):
+            raise WriteError(f"the tensors of {type(module).__name__} cannot be written: {reason}")
         layouts = layouts_of(module)
         for tensors, is_buffer in ((module._parameters, False), (module._buffers, True)):
             for local, tensor in tensors.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import torch
@@ -93,25 +94,38 @@ def why_not_writable(tensor: Tensor) -> str | None:
 
 
 def why_unreadable(wrapper: nn.Module) -> str | None:
-    """Why the tensors below a wrapper are not those of the model: FullyShardedDataParallel (FSDP1) flattens them."""
+    """Why the tensors below a wrapper are not those of the model: FullyShardedDataParallel (FSDP1) flattens and cuts them."""
     handle = getattr(wrapper, "_handle", None)
     flat = getattr(handle, "flat_param", None)
     if flat is None or handle is None or not handle.uses_sharded_strategy or not handle.is_sharded(flat):
         return None
-    return (
-        "FullyShardedDataParallel (FSDP1) has flattened and cut the parameters below it: initialise before wrapping, or within "
-        "`with FullyShardedDataParallel.summon_full_params(model):`, or shard with torch.distributed.fsdp.fully_shard"
-    )
+    return _FSDP1
 
 
 def why_placeholder(tensor: Tensor) -> str | None:
-    """Why a tensor of 0 elements is not the model's: DeepSpeed ZeRO-3 has put its values elsewhere."""
-    if tensor.numel() or not getattr(tensor, "ds_numel", 0):
+    """Why a tensor of 0 elements is not the model's: DeepSpeed ZeRO-3 or FSDP1 has put its values elsewhere."""
+    if tensor.numel():
+        return None
+    if getattr(tensor, "_fsdp_flattened", False):
+        return f"it is a placeholder with 0 elements: {_FSDP1}"
+    sizes = getattr(tensor, "ds_shape", (0,))
+    if not (getattr(tensor, "ds_numel", 0) or math.prod(sizes)):
         return None
     return (
         "it is a placeholder of DeepSpeed ZeRO-3, with 0 elements: do this within "
         "`with deepspeed.zero.GatheredParameters(list(model.parameters()), modifier_rank=0):`, or before deepspeed.initialize"
     )
+
+
+def why_flat(module: nn.Module) -> str | None:
+    """Why a module's parameters are not its own: FSDP1 without ``use_orig_params`` has made one long tensor of them."""
+    return _FSDP1 if getattr(module._parameters.get("_flat_param"), "_is_flat_param", False) else None
+
+
+_FSDP1 = (
+    "FullyShardedDataParallel (FSDP1) has flattened and cut the parameters below it: initialise before wrapping, or within "
+    "`with FullyShardedDataParallel.summon_full_params(model):`, or shard with torch.distributed.fsdp.fully_shard"
+)
 
 
 def unexpanded(tensor: Tensor) -> Tensor:

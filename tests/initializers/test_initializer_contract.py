@@ -324,3 +324,11 @@ def test_axes_may_be_lists_or_one_number():
         assert made == initializer_class("lecun_normal")(in_axes=(0,))
         assert hash(made)
         assert made.program((30, 7), DENSE).std == 1 / math.sqrt(30)
+
+
+def test_a_tensor_where_sizes_belong_is_told_how_to_be_filled() -> None:
+    for tensor in (torch.empty(0), torch.tensor([3, 4]), torch.randn(3, 2)):
+        with pytest.raises(
+            InitiumError, match=r"Normal\(…\) is called with sizes and makes a new tensor; to fill one that is there, write"
+        ):
+            initializer_class("normal")()(tensor)

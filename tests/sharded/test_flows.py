@@ -6,20 +6,22 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from fake_ranks import NoCollectives, fake_rank
 from mesh_cases import LAYOUTS, RULES, check, differing, distribute, fsdp, local_of, on_meta, tensors_of
 from mesh_models import OWN, Experts, TinyGPT, computed, mlp
+from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, SequenceParallel, parallelize_module
 
 import initium
-from initium import Orthogonal, Rule, XavierNormal
+from initium import Keep, Normal, Orthogonal, Rule, XavierNormal
 from initium._errors import PlanError, WriteError
 from initium._measure.fingerprint import Fingerprint, fingerprint
 
@@ -259,25 +261,127 @@ def test_the_seed_must_be_said_where_there_are_ranks() -> None:
         initium.initialize(nn.Linear(3, 2), "he")
 
 
+@pytest.mark.filterwarnings("ignore:.*NO_SHARD:FutureWarning")
 def test_fsdp1_is_refused_in_a_sentence_and_works_within_summon_full_params() -> None:
-    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 
-    with fake_rank(0, 2):
-        model = FullyShardedDataParallel(nn.Linear(6, 4), device_id=torch.device("cpu"), use_orig_params=True)
-        with pytest.raises(PlanError, match=r"FSDP1\) has flattened and cut the parameters(.|\n)*summon_full_params"):
-            initium.initialize(model, "he", seed=0)
+    def wrapped(**options: object) -> nn.Module:
+        layers = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 4))
+        return FullyShardedDataParallel(layers, device_id=torch.device("cpu"), **options)  # type: ignore[arg-type]
+
+    he, plan = initium.recipe("he"), initium.plan(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 4)), "he", seed=0)
+    whole = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 4))
+    plan.apply(whole)
+    refusal = r"FSDP1\) has flattened and cut the parameters(.|\n)*summon_full_params"
+    with fake_rank(1, 2):
+        for options in (
+            {"use_orig_params": True},
+            {"use_orig_params": False},
+            {"use_orig_params": False, "sharding_strategy": ShardingStrategy.NO_SHARD},
+        ):
+            model = wrapped(**options)
+            for do in (
+                lambda m: initium.initialize(m, "he", seed=0),
+                lambda m: initium.initialize(m.module, "he", seed=0),  # past the wrapper
+                lambda m: [he(module) for module in m.modules()],
+                plan.apply,
+                initium.fingerprint,
+                initium.stats,
+                initium.audit,
+                lambda m: initium.diff(m, plan),
+            ):
+                with pytest.raises(initium.InitiumError, match=refusal):
+                    do(model)
+            with FullyShardedDataParallel.summon_full_params(model):
+                plan.apply(model)
+                assert all(torch.equal(a, b) for a, b in zip(model.parameters(), whole.parameters(), strict=True))
 
 
-def test_zero_3_placeholders_are_refused_in_a_sentence() -> None:
+def test_after_a_forward_pass_the_shards_are_read_not_the_gathered_copies() -> None:
+    """fully_shard leaves gathered copies, in another dtype, in the root's place; their memory comes and goes."""
+    with fake_rank(0, 1) as mesh:
+        model = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 4))
+        before = initium.plan(model, "he", seed=0)
+        fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
+        model(torch.zeros(2, 6))
+        assert model[0].weight.dtype == torch.bfloat16, "the copy"
+        assert initium.plan(model, "he", seed=0) == before
+
+
+def test_an_audit_of_a_sharded_model_measures_its_values_and_says_what_it_does_not_run() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 8))
+    with torch.no_grad():
+        model[1].weight[3] = model[1].weight[5]
+    alone = {(f.code, f.name) for f in initium.audit(model).findings}
+    assert alone == {("Y002", "1.weight")}
+    with fake_rank(0, 1) as mesh:
+        fully_shard(model, mesh=mesh)
+        for _ in range(2):
+            report = initium.audit(model)
+            assert {(f.code, f.name) for f in report.findings} == alone
+            reasons = {one.reason for one in report.not_run}
+            assert any("4 tensors are sharded, the first 0.weight: audit the model before it is" in said for said in reasons)
+            model(torch.zeros(2, 6))
+
+
+def test_kept_values_are_not_copied_from_a_part(tmp_path: Path) -> None:
+    with fake_rank(1, 2) as mesh:
+        model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 5))
+        plan = initium.plan(model, "he", seed=0)
+        whole = model[0].weight.detach()
+        model[0].weight = nn.Parameter(distribute_tensor(whole, mesh, [Replicate()], src_data_rank=None))
+        plan.write(tmp_path / "whole.safetensors", values_from=model)
+        assert torch.equal(load_file(tmp_path / "whole.safetensors")["0.weight"], whole)
+        model[0].weight = nn.Parameter(distribute_tensor(whole, mesh, [Shard(0)], src_data_rank=None))
+        for options in ({}, {"max_shard_size": 70}, {"format": "dcp"}):
+            with pytest.raises(
+                WriteError, match=r"0.weight is copied from values_from, of which this process holds a part only"
+            ):
+                plan.write(tmp_path / "part", values_from=model, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.safetensors"]
+
+
+WAYS_IN: dict[str, Callable[[nn.Module], object]] = {
+    "initialize": lambda m: initium.initialize(m, "he", seed=0),
+    "initialize, keeping all": lambda m: initium.initialize(m, [Rule("**", Keep())], seed=0),
+    "initialize only": lambda m: initium.initialize(m, "he", seed=0, only="bias"),
+    "plan": lambda m: initium.plan(m, "he", seed=0),
+    "apply": lambda m: initium.plan(nn.Linear(3, 2), "he", seed=0).apply(m),
+    "apply only": lambda m: initium.plan(nn.Linear(3, 2), "he", seed=0).apply(m, only="bias"),
+    "model.apply": lambda m: m.apply(initium.recipe("he")),
+    "declare": lambda m: initium.declare(m, weight=Normal()),
+    "init.normal_": lambda m: init.normal_(m.weight),  # type: ignore[arg-type]
+    "init.zeros_": lambda m: init.zeros_(m.bias),  # type: ignore[arg-type]
+    "init.xavier_uniform_": lambda m: init.xavier_uniform_(m.weight),  # type: ignore[arg-type]
+    "init.eye_": lambda m: init.eye_(m.weight),  # type: ignore[arg-type]
+    "fingerprint": initium.fingerprint,
+    "stats": initium.stats,
+    "audit": initium.audit,
+    "diff": lambda m: initium.diff(m, initium.plan(nn.Linear(3, 2), "he", seed=0)),
+    "write": lambda m: initium.plan(nn.Linear(3, 2), [Rule("**", Keep())], seed=0).write("none.safetensors", values_from=m),
+}
+
+
+@pytest.mark.parametrize("marks", [{"ds_numel": 6}, {"ds_id": 0, "ds_shape": torch.Size((2, 3))}])
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_zero_3_placeholders_are_refused_in_a_sentence(way: str, marks: dict[str, object]) -> None:
     model = nn.Linear(3, 2)
-    plan = initium.plan(model, "he", seed=0)
     for parameter in model.parameters():
-        parameter.ds_numel = parameter.numel()  # type: ignore[attr-defined]
+        vars(parameter).update(marks)
         parameter.data = torch.empty(0)
     with pytest.raises(
-        PlanError, match=r"weight cannot be read: it is a placeholder of DeepSpeed ZeRO-3(.|\n)*GatheredParameters"
+        initium.InitiumError, match=r"it is a placeholder of DeepSpeed ZeRO-3, with 0 elements(.|\n)*GatheredParameters"
     ):
-        plan.apply(model)
+        WAYS_IN[way](model)
+
+
+def test_a_parameter_that_has_no_elements_at_all_is_no_placeholder() -> None:
+    model = nn.Linear(3, 2)
+    model.weight = nn.Parameter(torch.empty(2, 0))
+    model.weight.ds_numel, model.weight.ds_shape = 0, torch.Size((2, 0))  # type: ignore[attr-defined]
+    assert initium.initialize(model, "he", seed=0)["bias"].kind == "constant"
+    assert init.normal_(model.weight) is model.weight
 
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], object]] = {

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .._copied import copied_values
+from .._copied import copied_values, held_whole
 from .._entry import Row
 from .._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
 from .._execute import Batch
@@ -128,7 +128,9 @@ def laid_out(
         raise PlanError("two tensors of the plan have the same key: write each part of the model by itself")
     for key, tensor in (state or {}).items():
         if key not in known:
-            pieces.append(Piece(key, tuple(tensor.shape), _stored_as(key, tensor.dtype, dtype, any_dtype), None, tensor))
+            pieces.append(
+                Piece(key, tuple(tensor.shape), _stored_as(key, tensor.dtype, dtype, any_dtype), None, held_whole(key, tensor))
+            )
     return sorted(pieces, key=lambda piece: -piece.dtype.itemsize) if sort else pieces
 
 

@@ -22,7 +22,7 @@ from .._fans import DENSE, Layout
 from .._programs import Program, is_random
 from .._sharded.placed import agreed_bits, located, why_not_located
 from .._stream import DROPIN, VALUES, derive_key
-from .._tensors import is_drawless, is_dtensor, is_ordinary, is_plain, why_not_drawable, why_not_writable
+from .._tensors import is_drawless, is_dtensor, is_ordinary, is_plain, why_not_drawable, why_not_writable, why_placeholder
 from .._uncompiled import uncompiled
 from ..backends import fill_alone
 from ..initializers import Initializer
@@ -68,6 +68,7 @@ def dropin(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
         try:
             return function(*args, **kwargs)
         except ArgumentError as error:
+            _refuse_placeholder(tensor, function.__name__)  # which has no dimensions to speak of
             raise DropinError(str(error)) from None
 
     in_place.__module__ = "initium.init"  # where users and modes know it, whichever file it stands in
@@ -119,6 +120,7 @@ def fill_by_generator(
 ) -> Tensor:
     """Fill ``tensor`` in place by ``initializer`` and return it; meta, fake and empty ones are left alone, and draw nothing."""
     if is_drawless(tensor):
+        _refuse_placeholder(tensor, initializer.name)
         return tensor
     program = initializer.program(tuple(tensor.shape), layout)
     random = is_random(program)
@@ -131,6 +133,11 @@ def fill_by_generator(
         if not (wrapped and _filled_under_vmap(tensor, initializer, layout, generator)):
             _run(tensor, program, agreed_bits(tensor, generator_bits(tensor.device, generator)) if random else 0)
     return tensor
+
+
+def _refuse_placeholder(tensor: Tensor, what: str) -> None:
+    if reason := why_placeholder(tensor):
+        raise WriteError(f"{what}: the tensor cannot be written: {reason}")
 
 
 def generator_bits(device: torch.device, generator: torch.Generator | None = None) -> int:

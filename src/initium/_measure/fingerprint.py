@@ -33,7 +33,7 @@ from .._patterns import is_literal, matches
 from .._plan import Plan
 from .._programs import Program
 from .._regions import Region, law_jobs
-from .._sharded.placed import first_rank, is_counted, located, reshard
+from .._sharded.placed import first_rank, is_counted, located
 from .._stream import Key, derive_key
 
 _INDEX, _BITS = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
@@ -95,7 +95,6 @@ def fingerprint(
         >>> fingerprint(a) == fingerprint(b)
         False
     """
-    reshard(model)
     slots = [slot for slot in inventory(model).slots if slot.tied_to is None and slot.computed is None]
     first = first_rank(model, [slot.tensor for slot in slots])
     if rename is None:

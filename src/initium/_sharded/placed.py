@@ -182,7 +182,9 @@ def _region(
     return Region(shape, tuple(runs))
 
 
-_UNEVEN = "use a newer torch (2.10 cuts any size), or a size that the mesh divides"
+_UNEVEN = (
+    "shard sizes that the mesh divides, or use torch 2.10 or newer, with one mesh dimension of tensor parallelism to an axis"
+)
 
 
 def _runs(size: int, axis: int, cuts: Sequence[tuple[Any, int, int]]) -> Runs:

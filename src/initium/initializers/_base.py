@@ -111,6 +111,11 @@ class Initializer:
         """A new tensor of this shape, keyed from torch's generator: ``Normal(std=.02)(3, 4)``."""
         from .._init.dropin import fill_by_generator
 
+        if any(isinstance(size, Tensor) for size in shape):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}(…) is called with sizes and makes a new tensor; to fill one that is there, write "
+                f"initium.init.{self.name}_(tensor, …) where there is such a function, or a recipe"
+            )
         sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
         tensor = torch.empty(cast(Any, sizes), dtype=dtype, device=device)
         return fill_by_generator(tensor, self, generator=generator)

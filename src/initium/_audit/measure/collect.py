@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 from ..._errors import InitiumError, ModelError
 from ..._inventory import Inventory, Slot, inventory
 from ..._measure.sources import tensors_of
+from ..._tensors import is_dtensor
 from ..report import NotRun
 from .canary import found
 from .construct import Construction, again, first_line, lost_writes, missed_on_meta, run_constructor
@@ -120,7 +121,7 @@ def _built(make: Callable[[], nn.Module], seed: int, label: str) -> Construction
 def measured_tensors(seen: Seen, inv: Inventory, values: bool) -> None:
     """Fill ``seen.tensors``."""
     slots = [slot for slot in inv.slots if slot.tied_to is None]
-    tensors = [slot.tensor.detach() for slot in slots]
+    tensors = [_whole(slot.tensor.detach()) for slot in slots]
     read = [one for one in tensors if values and not one.is_meta and one.numel()]
     moments = dict(zip(map(id, read), moments_of_all(read), strict=True))
     for slot, tensor in zip(slots, tensors, strict=True):
@@ -129,6 +130,11 @@ def measured_tensors(seen: Seen, inv: Inventory, values: bool) -> None:
     real = {name: matrix for name, matrix in matrices.items() if matrix is not None}
     for name, rows in zip(real, rows_of_all(list(real.values())), strict=True):
         seen.tensors[name] = seen.tensors[name]._replace(rows=rows)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """The tensor, gathered where it is sharded: every rank is here."""
+    return tensor.full_tensor() if is_dtensor(tensor) and not tensor.is_meta else tensor  # type: ignore[attr-defined, no-any-return]
 
 
 def _matrix(tensor: Tensor | None, moments: Moments | None) -> Tensor | None:
@@ -239,6 +245,13 @@ def _probed(seen: Seen, inputs: Any, wanted: Wanted, why: dict[str, NotRun], met
     if meta:
         reason = f"{len(meta)} tensors are on meta, the first {meta[0]}: it cannot be run"
     backward = wanted.backward
+    sharded = [one.name for one in seen.tensors.values() if one.slot is not None and is_dtensor(one.slot.tensor)]
+    if sharded:  # its hooks gather and free what a probe looks at
+        reason = (
+            f"{len(sharded)} tensors are sharded, the first {sharded[0]}: audit the model before it is, its values are the same"
+        )
+        why["forward"], why["grad"] = NotRun("forward", reason), NotRun("grad", reason)
+        return
     if elements > _PROBED and inputs is None:
         reason = reason or f"a probe of {elements:,} elements takes three times their memory: say inputs= to have it made"
         why["forward"], why["grad"] = NotRun("forward", reason), NotRun("grad", reason)
