@@ -134,7 +134,7 @@ def measured_tensors(seen: Seen, inv: Inventory, values: bool) -> None:
 
 def _whole(tensor: Tensor) -> Tensor:
     """The tensor, gathered where it is sharded: every rank is here."""
-    return tensor.full_tensor() if is_dtensor(tensor) and not tensor.is_meta else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.full_tensor() if is_dtensor(tensor) and not tensor.is_meta else tensor  # type: ignore[attr-defined]
 
 
 def _matrix(tensor: Tensor | None, moments: Moments | None) -> Tensor | None:
