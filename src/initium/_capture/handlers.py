@@ -14,7 +14,7 @@ from .._programs import Program
 from .blank import LARGE, blank
 from .mode import HANDLERS, Handler, Recorder
 from .operators import kind_of, on_meta, tensors_in
-from .records import Event, covers
+from .records import Event, covers, storage_of
 from .sites import look
 from .values import Done, Fill, Known, Nothing, Read, Result, State, View, reading
 
@@ -206,7 +206,7 @@ def _fill_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
         mode.known(tensor, site)
         return tensor  # type: ignore[no-any-return]
     mode.write(tensor, Fill(value), site)
-    if whole and not tensor.is_meta and tensor.untyped_storage().nbytes() < SMALL:
+    if whole and not tensor.is_meta and storage_of(tensor).nbytes() < SMALL:
         func(*args, **kwargs)
         record.fresh = True
     return tensor  # type: ignore[no-any-return]

@@ -24,7 +24,7 @@ from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_pro
 from .homes import Homes, draws_in
 from .operators import Kind, at, kind_of, on_meta, tensors_in
 from .programs import Translator
-from .records import Event, Record, covers, filled_below, is_covered, snapshot
+from .records import Event, Record, covers, filled_below, is_covered, snapshot, storage_of
 from .sites import Call, Site, look
 from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading
 
@@ -75,12 +75,12 @@ class Recorder(TorchDispatchMode):
     def record(self, tensor: Tensor) -> Record | None:
         """The record of a tensor's storage, if it has one."""
         try:
-            return self.records.get(tensor.untyped_storage()._cdata)
+            return self.records.get(storage_of(tensor)._cdata)
         except (NotImplementedError, RuntimeError):  # sparse, functorch, …: no storage of its own
             return None
 
     def _recorded(self, tensor: Tensor) -> Record:
-        storage = tensor.untyped_storage()
+        storage = storage_of(tensor)
         found = self.records.get(storage._cdata)
         if found is None:
             found = self.records[storage._cdata] = Record(storage)
@@ -98,7 +98,7 @@ class Recorder(TorchDispatchMode):
         under = None if covers(tensor) else record.state if record.state is not None else snapshot(tensor)
         self._overridden(record, under)
         if under is not None and under.undefined:
-            total = tensor.untyped_storage().nbytes() // tensor.element_size()
+            total = storage_of(tensor).nbytes() // tensor.element_size()
             if is_covered(under, view, total):
                 under = filled_below(under)
         record.state, record.fresh, record.site = State(under, view, what), False, site
@@ -142,7 +142,7 @@ class Recorder(TorchDispatchMode):
         """Make the memory of a tensor agree with its record, drawing what is undrawn."""
         record = self.record(tensor)
         if record is not None and record.state is not None and not record.fresh:
-            self.fill(record, tensor.untyped_storage(), why)
+            self.fill(record, storage_of(tensor), why)
 
     def fill(self, record: Record, storage: torch.UntypedStorage, why: str = "") -> None:
         """Fill a storage by its record."""
@@ -207,8 +207,8 @@ class Recorder(TorchDispatchMode):
         target = said.get("tensor")
         if not isinstance(target, Tensor):
             return False
-        storage = tensor.untyped_storage()._cdata
-        if target.untyped_storage()._cdata != storage:
+        storage = storage_of(tensor)._cdata
+        if storage_of(target)._cdata != storage:
             return False
         if self._whole is not None and self._whole[0] is call.frame and self._whole[1] == storage:
             return True

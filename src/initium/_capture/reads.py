@@ -1,4 +1,8 @@
-"""Reads that a dispatch mode does not see (``tolist``, ``numpy``, dlpack, pickling, deep copies of a storage) a function mode does."""
+"""What a dispatch mode does not see: reads behind its back (``tolist``, ``numpy``, dlpack, pickling, …) and writes that pass it by.
+
+While a constructor runs, the recorder stands before these methods and functions. (A function mode would see the reads as well, but it sees
+every call of torch, and each costs: a fifth of a capture.)
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from .. import _apply
 from .._init import dropin as _dropin
@@ -24,59 +28,51 @@ from .mode import Recorder
 from .sites import look
 from .values import Cut, Fill
 
-_READS = {
-    *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.share_memory_, Tensor.__reduce_ex__),
-    *(Tensor.__repr__, Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage),
-}
-_SHARE: Any = Tensor.share_memory_
-_ESCAPES = {Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}  # what they give shares the memory, so it can be written through
 # these ask for the address to tell tensors apart, not to read there
 _IDENTITY = ("torch", "transformers", "accelerate", "safetensors", "timm", "torchvision", "peft", "huggingface_hub")
+_ESCAPES = ("numpy", "__array__", "__dlpack__")  # what they give shares the memory, so it can be written through
+_DEEPCOPY: Callable[..., Tensor] = Tensor.__deepcopy__
 
 
-class Reads(TorchFunctionMode):
-    """Draws a tensor before Python code reads it behind the dispatcher's back."""
+def _read(recorder: Recorder, name: str, tensor: Tensor) -> None:
+    """Draw a tensor before Python code reads its memory behind the dispatcher's back."""
+    record = recorder.record(tensor)
+    if record is None or tensor.is_meta:
+        return
+    with _disable_current_modes():
+        recorder.refresh(tensor, name)
+        if name in _ESCAPES and record.state is not None and tensor.numel() < 1 << 24:
+            record.shown = tensor.detach().clone()
 
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func in _READS:
-            self._read(func, args[0])
-            if func is _SHARE:  # copies the memory to another place, below the dispatcher
-                with torch.utils._python_dispatch._disable_current_modes():
-                    return func(*args, **(kwargs or {}))
-        elif func is Tensor.__deepcopy__ and type(args[0]) is not nn.Parameter:
-            return self._copied(args[0], args[1])
-        return func(*args, **(kwargs or {}))
+def _reading(name: str) -> Callable[..., Any]:
+    """A method of Tensor that reads, with the draw before it."""
+    method: Callable[..., Any] = getattr(Tensor, name)
+    tells_apart, moves = name in ("data_ptr", "untyped_storage"), name == "share_memory_"
 
-    def _read(self, func: Any, tensor: Tensor) -> None:
-        if func in (Tensor.data_ptr, Tensor.untyped_storage) and _asks_who(sys._getframe(2)):
-            return
-        recorder = self._recorder
-        record = recorder.record(tensor)
-        if record is None or tensor.is_meta:
-            return
-        with torch.utils._python_dispatch._disable_current_modes():
-            recorder.refresh(tensor, func.__name__)
-            if func in _ESCAPES and record.state is not None and tensor.numel() < 1 << 24:
-                record.shown = tensor.detach().clone()
+    def read_first(recorder: Recorder, tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not (tells_apart and _asks_who(sys._getframe(2))):
+            _read(recorder, name, tensor)
+        if moves:  # copies the memory to another place, below the dispatcher
+            with _disable_current_modes():
+                return method(tensor, *args, **kwargs)
+        return method(tensor, *args, **kwargs)
 
-    def _copied(self, tensor: Tensor, memo: dict[int, Any]) -> Tensor:
-        """A deep copy by ``clone``, which the recorder sees."""
-        if id(tensor) in memo:
-            return memo[id(tensor)]  # type: ignore[no-any-return]
-        if self._recorder.record(tensor) is None or not tensor.is_leaf or type(tensor) is not Tensor:
-            return Tensor.__deepcopy__(tensor, memo)  # type: ignore[no-any-return, no-untyped-call]
-        made = tensor.detach().clone()
-        memo[id(tensor)] = made
-        if tensor.requires_grad:
-            made.requires_grad_()
-        made.__dict__.update(copy.deepcopy(tensor.__dict__, memo))
-        return made
+    return read_first
+
+
+def _deepcopy(recorder: Recorder, tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A deep copy by ``clone``, which the recorder sees."""
+    if id(tensor) in memo:
+        return memo[id(tensor)]  # type: ignore[no-any-return]
+    if recorder.record(tensor) is None or not tensor.is_leaf or type(tensor) is not Tensor:
+        return _DEEPCOPY(tensor, memo)
+    made = tensor.detach().clone()
+    memo[id(tensor)] = made
+    if tensor.requires_grad:
+        made.requires_grad_()
+    made.__dict__.update(copy.deepcopy(tensor.__dict__, memo))
+    return made
 
 
 def _asks_who(caller: FrameType) -> bool:
@@ -86,26 +82,30 @@ def _asks_who(caller: FrameType) -> bool:
 
 
 @contextlib.contextmanager
-def init_functions_recorded(recorder: Recorder) -> Iterator[None]:
-    """torch's ``trunc_normal_``, which looks at what it drew, and our own drop-ins, which write past the dispatcher, are recorded.
-
-    In this thread alone: another one's calls go where they always go.
-    """
-    here, before = threading.get_ident(), [getattr(module, name, None) for module, name, _ in _SEAMS]
-    for (module, name, recorded), original in zip(_SEAMS, before, strict=True):
-        if original is not None:
-            setattr(module, name, _in_thread(here, functools.partial(recorded, recorder), original))
+def standing_before(recorder: Recorder) -> Iterator[None]:
+    """The recorder is asked before the methods and functions of ``_SEAMS``, in this thread alone: another one's calls go on as ever."""
+    before = [(owner, name, vars(owner).get(name)) for owner, name, _ in _SEAMS]
+    for owner, name, recorded in _SEAMS:
+        setattr(owner, name, _asked_first(recorder, recorded, getattr(owner, name)))
     try:
         yield
     finally:
-        for (module, name, _), original in zip(_SEAMS, before, strict=True):
-            if original is not None:
-                setattr(module, name, original)
+        for owner, name, original in before:
+            if original is None:  # inherited
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
 
 
-def _in_thread(thread: int, recorded: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+def _asked_first(recorder: Recorder, recorded: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    here = threading.get_ident()
+
+    @functools.wraps(original, updated=())
     def either(*args: Any, **kwargs: Any) -> Any:
-        return (recorded if threading.get_ident() == thread else original)(*args, **kwargs)
+        # the recorder's own calls come while torch has taken it from the stack
+        if threading.get_ident() == here and any(mode is recorder for mode in _get_current_dispatch_mode_stack()):
+            return recorded(recorder, *args, **kwargs)
+        return original(*args, **kwargs)
 
     return either
 
@@ -145,8 +145,22 @@ class _RecordedBatch:
         """Nothing is left to do."""
 
 
+_READS = (
+    "tolist",
+    "numpy",
+    "__array__",
+    "__dlpack__",
+    "share_memory_",
+    "__reduce_ex__",
+    "__repr__",
+    "data_ptr",
+    "storage",
+    "untyped_storage",
+)
 _SEAMS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    *((Tensor, name, _reading(name)) for name in _READS),
+    (Tensor, "__deepcopy__", _deepcopy),
     (_apply, "Batch", _RecordedBatch),
-    (torch.nn.init, "_no_grad_trunc_normal_", _trunc_normal),
+    *((torch.nn.init, name, _trunc_normal) for name in ("_no_grad_trunc_normal_",) if hasattr(torch.nn.init, name)),
     (_dropin, "_run", _run),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from .sites import Site
 from .values import Fill, Known, Nothing, State, View, What
+
+# The method itself: while a constructor runs, reads.py stands before its name
+storage_of: Callable[[Tensor], torch.UntypedStorage] = Tensor.untyped_storage
 
 
 class Record:
@@ -36,7 +40,7 @@ class Event(NamedTuple):
 
 def covers(tensor: Tensor) -> bool:
     """Whether a tensor shows every element of its storage."""
-    return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+    return tensor.numel() * tensor.element_size() == storage_of(tensor).nbytes()
 
 
 def is_covered(under: State, view: View, total: int) -> bool:
@@ -69,7 +73,7 @@ _MASKED = 1 << 31  # elements up to which blank memory is looked for, a byte eac
 
 def snapshot(tensor: Tensor) -> State:
     """A storage's memory as it is, as the lowest write."""
-    storage = tensor.untyped_storage()
+    storage = storage_of(tensor)
     count = storage.nbytes() // tensor.element_size()
     flat = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, (count,), (1,)).clone()
     return State(None, View.of(flat), Known(flat))

@@ -20,7 +20,7 @@ from .._planner import seed_or_drawn
 from . import handlers as handlers  # they register themselves
 from .homes import Homes
 from .mode import READ_LIMIT, Recorder
-from .reads import Reads, init_functions_recorded
+from .reads import standing_before
 from .records import Event
 from .rows import Captured
 
@@ -118,7 +118,7 @@ _TURN = threading.RLock()
 @contextlib.contextmanager
 def recording(recorder: Recorder, seed_python: bool = False) -> Iterator[None]:
     """Everything that is done inside is recorded, under generators of its own. Threads take turns: they share the generators."""
-    with _TURN, _forked_generators(recorder.seed, seed_python), init_functions_recorded(recorder), recorder, Reads(recorder):
+    with _TURN, _forked_generators(recorder.seed, seed_python), standing_before(recorder), recorder:
         yield
 
 
