@@ -29,7 +29,7 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         for conv, norm, scale in zip(self.convs, self.norms, self.scales, strict=True):
-            x = x + scale * norm(conv(x)).relu()
+            x = x + scale * norm(conv(x.relu()))  # a rectifier after a norm of scale 0 would be shut for good
         return self.head(x.mean((2, 3)))
 
 

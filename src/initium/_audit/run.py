@@ -127,6 +127,9 @@ def judged(
             hits[one.code] = list(one.find(seen))
         except ModelError as error:
             not_run.append(NotRun(one.code, str(error)))
+        except Exception as error:  # a fault of the check: it is said, and the others go on
+            said = f"the check itself raises {type(error).__name__}: {error}; please report it"
+            not_run.append(NotRun(one.code, said, True))
     _explained(hits, {one.code: one for one in chosen})
     findings: list[Finding] = []
     for one in chosen:

@@ -37,11 +37,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
+_TORCHS = frozenset(nn.Module().__dict__)  # its own tables
 _INPUTS = ("example_input_array", "_example_input_array")  # Lightning's: an input, not state
 
 
@@ -49,6 +50,7 @@ _INPUTS = ("example_input_array", "_example_input_array")  # Lightning's: an inp
 def find(seen: Seen) -> Iterator[Hit]:
     computed = {one.name for one in seen.tensors.values() if one.computed}
     known = {id(one.slot.tensor) for one in seen.tensors.values() if one.slot is not None}
+    yield from _in_containers(seen, known)
     for path, module in seen.modules():
         for name, value in module.__dict__.items():
             if (
@@ -71,3 +73,36 @@ def find(seen: Seen) -> Iterator[Hit]:
                     f"a tensor of {'×'.join(map(str, value.shape))} is a plain attribute of {type(module).__name__}",
                     f"self.register_buffer({name!r}, …, persistent=False), or nn.Parameter",
                 )
+
+
+_MOST = 64  # of a container's items that are looked at
+
+
+def _in_containers(seen: Seen, known: set[int]) -> Iterator[Hit]:
+    """Layers, parameters and drawn tensors in plain lists and dicts; what is frozen, or part of the model elsewhere, may be hidden there."""
+    modules = {id(module) for _, module in seen.modules()}
+    for path, module in seen.modules():
+        for name, value in module.__dict__.items():
+            if name in _TORCHS or not isinstance(value, (list, tuple, dict)):
+                continue
+            items = list(value.items() if isinstance(value, dict) else enumerate(value))[:_MOST]
+            held = [(key, one) for key, one in items if id(one) not in modules | known and _is_state(seen, one, known)]
+            if held:
+                first = held[0][1]
+                kind = "dict" if isinstance(value, dict) else "list"
+                right = f"nn.{'Module' if isinstance(first, nn.Module) else 'Parameter'}{kind.title()}"
+                yield Hit(
+                    f"{path}.{name}" if path else name,
+                    f"{len(held)} of its items, {type(first).__name__} first, are in a plain {kind}: no parameters() names them",
+                    f"self.{name} = {right}(…)" if isinstance(first, (nn.Module, nn.Parameter)) else "register_buffer for each",
+                )
+
+
+def _is_state(seen: Seen, value: object, known: set[int]) -> bool:
+    if isinstance(value, nn.Module):
+        parameters = list(value.parameters())
+        return any(one.requires_grad for one in parameters) and not any(id(one) in known for one in parameters)
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.numel() < 2:
+        return False
+    trace = seen.built.trace(value) if seen.built is not None else None
+    return (value.is_leaf and value.requires_grad) or (trace is not None and trace.random)

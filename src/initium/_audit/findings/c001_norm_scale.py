@@ -43,7 +43,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("C001", "norm's scale is not 1", "error", level="weights", fix="unsafe", explains=("P00",))
+@check("C001", "norm's scale is not 1", "error", level="weights", fix="unsafe", explains=("P00", "D010"))
 def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.parameters:
         m = one.moments
@@ -54,5 +54,25 @@ def find(seen: Seen) -> Iterator[Hit]:
         if not m.constant and one.random and abs(m.mean) < 0.5:
             said = f"its scale is random, {m.mean:.2g} ± {m.std:.2g}"
             yield Hit(one.name, f"{said}: it multiplies its channels by that", "nn.init.ones_(norm.weight)", one.source)
+        elif (
+            m.constant
+            and m.low == 0
+            and seen.probe is not None
+            and one.name in seen.probe.uses.feeding
+            and _bare(seen, one.name)
+        ):
+            yield Hit(
+                one.name,
+                "its scale is 0 and no sum follows it: the layer that takes it gets nothing but 0",
+                "nn.init.ones_(norm.weight); a scale of 0 belongs at the end of a residual branch",
+                one.source,
+                severity="warning",
+            )
         elif m.constant and m.low not in (0.0, 1.0) and (m.low < 0 or m.low > 10):
             yield Hit(one.name, f"its scale is {m.low:.4g}", "nn.init.ones_(norm.weight)", one.source, severity="info")
+
+
+def _bare(seen: Seen, name: str) -> bool:
+    """No shift, or one of 0."""
+    shift = seen.tensors.get(name.removesuffix("weight") + "bias")
+    return shift is None or shift.moments is None or shift.moments.largest == 0

@@ -63,9 +63,11 @@ from ..registry import Hit, check
 def find(seen: Seen) -> Iterator[Hit]:
     for one, call in by_shape(seen, ("kaiming",)):
         layout = one.layout
-        if isinstance(one.module, nn.modules.conv._ConvNd) or layout.role != "weight" or layout.batch_axes:
+        if isinstance(one.module, nn.modules.conv._ConvNd) or layout.batch_axes:
             continue
-        if layout.in_axes == (0,) and len(one.shape) == 2 and call.shape == one.shape and one.shape[0] != one.shape[1]:
+        known = layout.role == "weight" and layout.in_axes == (0,)
+        used = seen.probe is not None and one.name in seen.probe.uses.in_out
+        if (known or used) and len(one.shape) == 2 and call.shape == one.shape and one.shape[0] != one.shape[1]:
             a, b = one.shape
             yield Hit(
                 one.name,

@@ -60,11 +60,15 @@ def find(seen: Seen) -> Iterator[Hit]:
         weight = seen.tensors.get(one.name.removesuffix("bias") + "weight")
         if weight is None or weight.fans is None or len(weight.shape) < 2:
             continue
-        by_shape, fan = math.prod(weight.shape[1:]), weight.fans[0]
-        if by_shape != fan and math.isclose(law.high * math.sqrt(by_shape), 1, rel_tol=1e-5):
+        by_shape, (fan, fan_out) = math.prod(weight.shape[1:]), weight.fans
+        wrong = next(
+            (n for n in (by_shape, fan_out) if n != fan and math.isclose(law.high * math.sqrt(n), 1, rel_tol=1e-5)), None
+        )
+        if wrong is not None:
+            said = "the shape of its weight" if wrong == by_shape else "the fan_out of its weight"
             yield Hit(
                 one.name,
-                f"its bound {law.high:.3g} is 1/√{by_shape}, by the shape of its weight, whose fan_in is {fan}",
+                f"its bound {law.high:.3g} is 1/√{wrong}, by {said}, whose fan_in is {fan}",
                 "nn.init.zeros_(bias), or 1/√fan_in of the module",
                 one.source,
             )

@@ -36,6 +36,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -44,6 +45,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 _RECTIFIERS = ("ReLU", "ReLU6", "LeakyReLU")
+_GAINS = {"relu": math.sqrt(2.0), "tanh": 5 / 3}
 _SATURATING = ("Tanh", "Sigmoid", "Softsign", "Hardsigmoid", "Hardtanh")
 
 
@@ -52,7 +54,21 @@ _SATURATING = ("Tanh", "Sigmoid", "Softsign", "Hardsigmoid", "Hardtanh")
 )
 def find(seen: Seen) -> Iterator[Hit]:
     after = {first.name: second.kind for first, second in pairwise(seen.signals)}
-    for one, call in by_shape(seen, ("kaiming",)):
+    for one, call in by_shape(seen, ("kaiming", "xavier", "orthogonal")):
+        if not call.name.startswith("kaiming"):
+            gain = call.said.get("gain", 1.0)
+            named = next(
+                (word for word, value in _GAINS.items() if isinstance(gain, float) and math.isclose(gain, value)), None
+            )
+            kind = after.get(one.name.rpartition(".")[0], "")
+            if (named, kind in _RECTIFIERS, kind in _SATURATING) in (("tanh", True, False), ("relu", False, True)):
+                yield Hit(
+                    one.name,
+                    f"its gain {gain:.4g} is that of {named}, and what follows is {kind}",
+                    f"gain=nn.init.calculate_gain({('relu' if kind in _RECTIFIERS else kind.lower())!r})",
+                    one.source,
+                )
+            continue
         said = str(call.said.get("nonlinearity", "leaky_relu"))
         slope = call.said.get("a", 0)
         if said == "leaky_relu" and isinstance(slope, (int, float)) and abs(slope) > 0.5:

@@ -47,26 +47,31 @@ from ..registry import Hit, check
 @check("P005", "the output ignores the input", "warning", level="forward")
 def find(seen: Seen) -> Iterator[Hit]:
     probe = seen.probe
-    if probe is None or not probe.signals or not probe.cosines or not abs(probe.input_cosine) < 0.95:
+    if probe is None or not probe.signals or not probe.apart or not abs(probe.input_cosine) < 0.95:
         return
     last = probe.signals[-1]
     head = seen.tensors.get(f"{last.name}.weight")
     if head is not None and head.moments is not None and head.moments.constant and head.moments.low == 0:
         return  # a head that starts at 0
-    cosine = min(probe.cosines)
-    apart = (2 * max(1 - cosine, 0.0)) ** 0.5
+    apart, numbers = max(probe.apart)
     scales = [one.moments.largest for one in seen.parameters if one.moments is not None and _is_small_scale(one)]
-    if max(probe.outputs) > 1e-5 and cosine > 0.9 and apart < 1e-3 * min(scales, default=0.1) / 0.1:
+    chance = 1e-3 if numbers > 1 else 1e-6  # one number comes that close to another once in a while
+    if max(probe.outputs) > 1e-5 and apart < chance * min(scales, default=0.1) / 0.1:
         close = [s for s in probe.signals if s.cosine > 1 - 5e-7]
+        where = close[0] if close else last
+        before = max((s.order for s in probe.signals if s.order < where.order), default=None)
+        behind = "" if before is None else f"; the signal is lost behind {probe.signals[before].name}"
         yield Hit(
-            close[0].name if close else last.name,
-            f"the outputs for two independent inputs differ by {apart:.1e} of their size",
+            where.name,
+            f"the outputs for independent inputs differ by {apart:.1e} of their size{behind}",
             "look where the signal is lost: a gain near 0, a large bias, attention without a residual stream",
         )
 
 
 def _is_small_scale(one: TensorSeen) -> bool:
-    """A LayerScale: a trained vector of one small value."""
+    """A LayerScale, a trained vector of one small value; or a table that starts small, as of hashed features."""
     m = one.moments
+    if m is not None and one.layout.role == "embedding":
+        return 0 < m.largest < 0.1
     trained = one.slot is not None and one.slot.tensor.requires_grad
     return trained and m is not None and m.constant and 0 < m.largest < 0.1 and max(one.shape, default=1) == m.size

@@ -61,7 +61,7 @@ def find(seen: Seen) -> Iterator[Hit]:
     norms = [
         one for one in tokens if "norm" in one.kind.lower()
     ]  # they see the stream; a branch of even attention is alike by nature
-    if len(norms) < 3 or tokens[0].cosine > 0.95 or norms[-1].cosine < 0.99:
+    if len(norms) < 3 or tokens[0].cosine > 0.95 or not norms[-1].cosine >= 0.99:
         return
     where = next(one for one in norms if one.cosine > 0.99)
     yield Hit(

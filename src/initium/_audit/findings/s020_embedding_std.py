@@ -46,7 +46,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from ..._inventory import Slot
-from ..measure.seen import Seen
+from ..measure.seen import Seen, TensorSeen
 from ..registry import Hit, check
 
 
@@ -60,9 +60,12 @@ def find(seen: Seen) -> Iterator[Hit]:
     for one in seen.parameters:
         users = by_tensor[one.name]
         heads = [slot.name.rpartition(".")[0] for slot in users if isinstance(slot.module, nn.Linear)]
-        if not heads or not any(isinstance(slot.module, nn.Embedding) for slot in users):
+        if not any(isinstance(slot.module, nn.Embedding) for slot in users):
             continue
-        m, rms = one.moments, max(logits.get(head, 0.0) for head in heads)
+        functional = not heads and _is_head(seen, one)
+        if not heads and not functional:
+            continue
+        m, rms = one.moments, seen.probe.outputs[0] if functional and seen.probe else max(logits.get(h, 0.0) for h in heads)
         if m is not None and m.std > 0.5 and rms > 3:  # T5 and its kin divide by √d before the output layer
             yield Hit(
                 one.name,
@@ -70,3 +73,11 @@ def find(seen: Seen) -> Iterator[Hit]:
                 "nn.init.normal_(embedding.weight, std=0.02), or d ** -0.5",
                 one.source,
             )
+
+
+def _is_head(seen: Seen, table: TensorSeen) -> bool:
+    """Whether the model puts out as many logits as the table has rows, and multiplies by the table: ``F.linear(x, embedding.weight)``."""
+    probe = seen.probe
+    if probe is None or probe.logits is None or table.name not in probe.uses.factors or table.name in probe.uses.in_out:
+        return False
+    return bool(probe.logits.shape[-1] == table.shape[0])

@@ -52,6 +52,8 @@ def find(seen: Seen) -> Iterator[Hit]:
         m = one.moments
         if m is None or one.layout.role != "parameter" or one.slot is None or not one.slot.tensor.requires_grad:
             continue
+        if seen.probe is not None and seen.probe.uses.read and one.name not in seen.probe.uses.factors:
+            continue  # it is scaled before it is used, as at an equalised learning rate
         if len(one.shape) == 2 and min(one.shape) >= 8 and one.shape[1] >= 32 and m.std > 0.5 and one.random:
             if not _TABLES.search(one.name):
                 yield Hit(

@@ -49,7 +49,7 @@ from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
-@check("T001", "declared tie is broken", "error", level="static", needs=("model",), fix="safe")
+@check("T001", "declared tie is broken", "error", level="static", needs=("model",), fix="safe", explains=("Y001",))
 def find(seen: Seen) -> Iterator[Hit]:
     declared = getattr(seen.model, "_tied_weights_keys", None)
     config: Any = getattr(seen.model, "config", None)

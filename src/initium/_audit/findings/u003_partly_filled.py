@@ -62,9 +62,11 @@ def find(seen: Seen) -> Iterator[Hit]:
             where = (holes.any(dim=others) if others else holes).nonzero().flatten()
             low, high = int(where[0]), int(where[-1]) + 1
             box.append(":" if (low, high) == (0, size) else f"{low}:{high}")
+        first = [int(i) for i in holes.nonzero()[0]]
+        holed = f"those in [{', '.join(box)}]" if set(box) != {":"} else f"the first is at {first}"
         yield Hit(
             one.name,
-            f"{one.unfilled:,} of its {one.tensor.numel():,} elements are never written: those in [{', '.join(box)}]",
+            f"{one.unfilled:,} of its {one.tensor.numel():,} elements are never written: {holed}",
             "fill the whole tensor first, e.g. begin with torch.zeros instead of torch.empty",
             one.source,
         )

@@ -82,9 +82,10 @@ def find(seen: Seen) -> Iterator[Hit]:
         shape = "×".join(map(str, last.shape)) or "()"
         others = tuple(dict.fromkeys(str(one.write.site) for one in writes[:-1] if one.write.site != last.write.site))
         also = f", as what {' and '.join(others[:2])} wrote before it" if others else ""
+        fate = "is computed anew before it is used" if place(seen, last) else "is no part of it"
         yield Hit(
             place(seen, last),
-            f"{last.function} wrote to a tensor of {shape} that is computed anew before it is used{also}: the model does not change",
+            f"{last.function} wrote to a tensor of {shape} that {fate}{also}: the model does not change",
             "initialise the weight before it is parametrised, or assign to it (module.weight = values); initium.initialize does so",
             str(last.write.site),
         )

@@ -38,6 +38,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
@@ -52,6 +54,8 @@ def find(seen: Seen) -> Iterator[Hit]:
             continue
         if one.moments is not None and one.moments.zeros > one.moments.size // 2:
             continue
+        if _beside(seen, one.name):
+            continue  # ICNR: the rows that pixel_shuffle lays side by side begin alike
         a, b = rows.duplicates[0]
         yield Hit(
             one.name,
@@ -59,3 +63,9 @@ def find(seen: Seen) -> Iterator[Hit]:
             "draw every row by itself",
             one.source,
         )
+
+
+def _beside(seen: Seen, name: str) -> bool:
+    if seen.probe is not None and seen.probe.uses.read:
+        return name in seen.probe.uses.shuffled
+    return any(isinstance(module, nn.PixelShuffle) for _, module in seen.modules()) and len(seen.tensors[name].shape) == 4

@@ -48,11 +48,16 @@ from ..registry import Hit, check
 
 @check("Y003", "packed weights start identical", "error", level="weights", fix="unsafe", explains=("Y002", "G005"))
 def find(seen: Seen) -> Iterator[Hit]:
-    for one in seen.weights:
+    for one in seen.parameters:
         layout, tensor = one.layout, one.tensor
         if tensor is None or one.moments is None or one.moments.constant or not one.random or one.computed:
             continue
-        if layout.batch_axes == (0,) and len(one.shape) > 2:
+        if len(one.shape) < 2 or layout.role not in ("weight", "parameter"):
+            continue
+        loose = (
+            layout.role == "parameter" and min(one.shape) > 1
+        )  # of no known layer: nothing that is drawn repeats along its first axis
+        if (layout.batch_axes == (0,) or loose) and len(one.shape) > 2:
             parts = list(tensor.unbind(0))
             words = "stacked weights"
         elif len(layout.blocks) > 1 and layout.repeats == 1 and sum(layout.blocks) == one.shape[layout.block_axis]:

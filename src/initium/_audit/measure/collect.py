@@ -268,8 +268,15 @@ def _probed(seen: Seen, inputs: Any, wanted: Wanted, why: dict[str, NotRun], met
         trained = {
             one.name: one.slot.tensor for one in seen.tensors.values() if one.slot and not one.is_buffer and not one.computed
         }
+        scales = [
+            one.name
+            for one in seen.parameters
+            if one.layout.role == "norm" and one.moments is not None and one.moments.constant and one.moments.low == 0
+        ]
         try:
-            seen.probe = probe(seen.model, tries, trained, backward=backward, twins=matrices, extras=wanted.extras)
+            seen.probe = probe(
+                seen.model, tries, trained, backward=backward, twins=matrices, scales=scales, extras=wanted.extras
+            )
         except CannotRun as error:
             reason = str(error)
     if reason:

@@ -58,7 +58,7 @@ def run_constructor(make: Maker, seed: int) -> Construction:
         warnings.simplefilter("ignore")
         watch = Watch(seed)
         seen.append(watch)
-        with watch:
+        with watch, _seedings(watch, seed):
             model = make()
     return Construction(watch, model, loads=loads)
 
@@ -69,6 +69,22 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def _seedings(watch: Watch, ours: int) -> Iterator[None]:
+    """A constructor that sets the very seed that was set leaves a generator that looks as if nobody had: the call is noted."""
+    real = torch.manual_seed
+
+    def noted(seed: int) -> torch.Generator:
+        watch.seeded_alike = watch.seeded_alike or int(seed) == ours
+        return real(seed)
+
+    torch.manual_seed = torch.random.manual_seed = noted
+    try:
+        yield
+    finally:
+        torch.manual_seed = torch.random.manual_seed = real
 
 
 @contextlib.contextmanager

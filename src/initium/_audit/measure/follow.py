@@ -34,7 +34,7 @@ def law_after(
     """The law of a tensor after an operation in place."""
     second = args[1] if len(args) > 1 else None
     if op == "normal_":
-        return laws.normal(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("std"), 1.0))
+        return laws.normal(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("std"), 1.0) * _part(args[0]))
     if op == "uniform_":
         return laws.uniform(_number(second, 0.0), _number(args[2] if len(args) > 2 else kwargs.get("to"), 1.0))
     if op == "zero_":
@@ -49,10 +49,12 @@ def law_after(
     return _arithmetic(op.rstrip("_"), before, second, kwargs)
 
 
-def law_of_made(op: str, args: tuple[Any, ...], kwargs: dict[str, Any], first: Law | None, random: bool) -> Law | None:
+def law_of_made(
+    op: str, args: tuple[Any, ...], kwargs: dict[str, Any], first: Law | None, random: bool, made: Tensor
+) -> Law | None:
     """The law of a new tensor."""
     if op in ("randn", "randn_like"):
-        return laws.normal(0.0, 1.0)
+        return laws.normal(0.0, _part(made))
     if op in ("rand", "rand_like"):
         return laws.uniform(0.0, 1.0)
     if op in ("zeros", "zeros_like", "new_zeros"):
@@ -96,6 +98,11 @@ def _arithmetic(op: str, law: Law | None, other: Any, kwargs: dict[str, Any]) ->
 def partly(before: Law | None, now: Law | None) -> Law | None:
     """The law of a storage of which a part was written: known only where both parts agree."""
     return before if before is not None and before == now else None
+
+
+def _part(value: Any) -> float:
+    """The std of the real numbers in a draw of variance 1: that of a complex number is shared by its two parts."""
+    return math.sqrt(0.5) if isinstance(value, Tensor) and value.is_complex() else 1.0
 
 
 def _number(value: Any, otherwise: float) -> float:

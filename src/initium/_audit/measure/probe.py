@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from .construct import first_line, seeded
+from .graph import Uses, uses_of
 from .inputs import Inputs
+from .sizes import apart, cosine, rms, rms_within
 from .within import Within
 
 
@@ -60,19 +62,22 @@ class Probe:
     Args:
         inputs: what the forward pass was called with, and where that came from.
         signals: per call of a leaf module, in order.
-        outputs: rms of each float tensor that came out; logits: the first of them if it is (batch, classes).
-        cosines: between each output's first two samples, where it has two that are not 0.
+        outputs: rms of each float tensor that came out; logits: the first of them if it is (batch, classes) or (batch, places,
+            classes), as (at most 256, classes).
+        apart: per output with two samples or more, how far the furthest is from the first, in sizes of the first; and how many
+            numbers that says.
         gradients: full name -> rms of the gradient, None where none arrives; of the first pass.
         after: full name -> 0.0 for those that were 0 and stay so after small steps, until nothing changes any more.
         within: what went on between the layers, where that was asked for.
         evaluated: rms of the first output in evaluation mode, of a model with BatchNorm, where that was asked for.
+        uses: how the weights were used, read off the graph of the backward pass.
         unusual: sentences on what could not be done.
     """
 
     inputs: Inputs
     signals: list[Signal] = field(default_factory=list)
     outputs: list[float] = field(default_factory=list)
-    cosines: list[float] = field(default_factory=list)
+    apart: list[tuple[float, int]] = field(default_factory=list)
     logits: Tensor | None = None
     input_cosine: float = math.nan
     gradients: dict[str, float | None] = field(default_factory=dict)
@@ -80,6 +85,7 @@ class Probe:
     alike: dict[str, int] = field(default_factory=dict)
     within: Within | None = None
     evaluated: float | None = None
+    uses: Uses = field(default_factory=Uses)
     unusual: list[str] = field(default_factory=list)
 
     @property
@@ -98,6 +104,7 @@ def probe(
     *,
     backward: bool,
     twins: Iterable[str] = (),
+    scales: Iterable[str] = (),
     extras: frozenset[str] = frozenset(),
 ) -> Probe:
     """Run the model on the first of the inputs that it takes.
@@ -108,6 +115,7 @@ def probe(
         parameters: full name -> parameter, whose gradients are asked for.
         backward: whether to run backward.
         twins: names of matrices of which it is asked whether their rows' gradients are equal.
+        scales: names of scales of which it is asked what they feed.
         extras: what else is asked for: ``within``, ``evaluation``.
 
     Raises:
@@ -118,7 +126,7 @@ def probe(
         warnings.simplefilter("ignore")
         for inputs in tries:
             try:
-                return _run(model, inputs, parameters, backward, tuple(twins), extras)
+                return _run(model, inputs, parameters, backward, tuple(twins), set(scales), extras)
             except CannotRun:
                 raise
             except Exception as error:  # a model may raise anything
@@ -147,6 +155,7 @@ def _run(
     parameters: Mapping[str, Tensor],
     backward: bool,
     twins: tuple[str, ...],
+    scales: set[str],
     extras: frozenset[str],
 ) -> Probe:
     found = Probe(inputs, input_cosine=_first_cosine(inputs))
@@ -158,15 +167,16 @@ def _run(
         outputs = _floats(model(*inputs.args, **inputs.kwargs))
     if not outputs:
         raise CannotRun(f"its forward returns no tensor of floats on {shapes(inputs)}, so there is no signal to look at")
-    found.outputs = [_rms(one) for one in outputs]
+    found.outputs = [rms(one) for one in outputs]
     pairs = [one.detach() for one in outputs if one.dim() > 1 and one.shape[0] > 1 and one[0].numel()]
-    found.cosines = [cosine for one in pairs if not math.isnan(cosine := _cosine(one[0], one[1]))]
-    if outputs[0].dim() == 2 and outputs[0].shape[1] > 1:
-        found.logits = outputs[0].detach().float()
+    found.apart = [(far, one[1:].numel()) for one in pairs if not math.isnan(far := apart(one))]
+    if outputs[0].dim() in (2, 3) and outputs[0].shape[-1] > 1:
+        rows = outputs[0].detach().flatten(0, -2)
+        found.logits = rows[:: -(-len(rows) // 256)].float() if len(rows) else None
     if "evaluation" in extras:
         found.evaluated = _evaluated(model, inputs)
     if backward and wanted:
-        _backward(model, inputs, outputs, wanted, found, twins)
+        _backward(model, inputs, outputs, wanted, found, twins, scales)
     return found
 
 
@@ -179,28 +189,35 @@ def _evaluated(model: nn.Module, inputs: Inputs) -> float | None:
         norm.training = False
     try:
         with torch.no_grad():
-            return _rms(_floats(model(*inputs.args, **inputs.kwargs))[0])
+            return rms(_floats(model(*inputs.args, **inputs.kwargs))[0])
     finally:
         for norm in norms:
             norm.training = True
 
 
 def _backward(
-    model: nn.Module, inputs: Inputs, outputs: list[Tensor], wanted: dict[str, Tensor], found: Probe, twins: tuple[str, ...]
+    model: nn.Module,
+    inputs: Inputs,
+    outputs: list[Tensor],
+    wanted: dict[str, Tensor],
+    found: Probe,
+    twins: tuple[str, ...],
+    scales: set[str],
 ) -> None:
     differentiable = [one for one in outputs if one.requires_grad]
     if not differentiable:
         found.unusual.append("its outputs carry no gradient")
         return
+    found.uses = uses_of(differentiable, wanted, scales)
     grads = _gradients(differentiable, wanted)
-    found.gradients = {name: None if grad is None else _rms(grad) for name, grad in grads.items()}
+    found.gradients = {name: None if grad is None else rms(grad) for name, grad in grads.items()}
     from .likeness import rows_of
 
     for name in twins:
         grad = grads.get(name)
         if grad is not None and grad.dim() >= 2 and grad.shape[0] > 1:
             found.alike[name] = rows_of(grad.flatten(1)).n_duplicates
-    found.after = {name: rms for name, rms in found.gradients.items() if rms == 0.0}
+    found.after = {name: size for name, size in found.gradients.items() if size == 0.0}
     del outputs, differentiable
     for turn in range(_TURNS):  # each step wakes what lies one zero factor further back
         if not found.after:
@@ -214,7 +231,7 @@ def _backward(
             found.unusual.append(f"the second pass raises {type(error).__name__}: {first_line(error)}")
             found.after = {}
             return
-        left = {name: rms for name in found.after if (rms := _rms_or_none(grads[name])) == 0.0}
+        left = {name: size for name in found.after if (size := _rms_or_none(grads[name])) == 0.0}
         if turn and len(left) == len(found.after):
             return
         found.after = left
@@ -228,13 +245,13 @@ def _step(wanted: Mapping[str, Tensor], grads: Mapping[str, Tensor | None]) -> N
     with torch.no_grad():
         for name, one in wanted.items():
             grad = grads[name]
-            rms = 0.0 if grad is None else _rms(grad)
-            if grad is not None and rms > 0 and math.isfinite(rms):
-                one.add_(grad, alpha=-0.01 * (_rms(one) or 1.0) / rms)
+            size = 0.0 if grad is None else rms(grad)
+            if grad is not None and size > 0 and math.isfinite(size):
+                one.add_(grad, alpha=-0.01 * (rms(one) or 1.0) / size)
 
 
 def _rms_or_none(grad: Tensor | None) -> float | None:
-    return None if grad is None else _rms(grad)
+    return None if grad is None else rms(grad)
 
 
 def _other(inputs: Inputs) -> Inputs:
@@ -275,7 +292,7 @@ def _listening(model: nn.Module, signals: list[Signal]) -> Iterator[None]:
         if out.requires_grad:
 
             def came_back(grad: Tensor) -> None:
-                signal.grad_rms = _rms(grad)
+                signal.grad_rms = rms(grad)
 
             out.register_hook(came_back)
 
@@ -291,7 +308,6 @@ def _listening(model: nn.Module, signals: list[Signal]) -> Iterator[None]:
 
 _RECTIFIERS = ("ReLU", "ReLU6")
 _GATES = ("Sigmoid", "Tanh", "Hardsigmoid", "Softsign")
-_PLACES = 1 << 16  # of an output that a cosine is taken of, at even distances
 
 
 def _signal(name: str, module: nn.Module, order: int, args: tuple[Any, ...], out: Tensor) -> Signal:
@@ -300,34 +316,20 @@ def _signal(name: str, module: nn.Module, order: int, args: tuple[Any, ...], out
     low, high = (float(end) for end in torch.aminmax(x))
     finite = math.isfinite(low) and math.isfinite(high)
     largest = max(abs(low), abs(high)) if finite else float(x.abs().max())
-    signal = Signal(name, kind, order, _rms_within(x, largest), float(x.mean()), largest, finite)
+    signal = Signal(name, kind, order, rms_within(x, largest), float(x.mean()), largest, finite)
     first = next((a for a in args if isinstance(a, Tensor) and a.is_floating_point()), None)
     if first is not None and (kind in _GATES or not finite):
-        signal.input_rms = _rms(first)
+        signal.input_rms = rms(first)
         if kind in _GATES and first.numel():
             signal.saturated = float((first.detach().abs() > 4).float().mean())
     if x.dim() >= 2 and x.shape[0] >= 2 and signal.rms > 0:
-        signal.cosine = _cosine(x[0], x[1])
+        signal.cosine = cosine(x[0], x[1])
     if kind in _RECTIFIERS:
         axis = 1 if x.dim() > 3 else x.dim() - 1
         rest = [i for i in range(x.dim()) if i != axis]
         signal.units, signal.positions = x.shape[axis], x.numel() // max(x.shape[axis], 1)
         signal.dead_units = int((x.amax(rest) == 0).sum()) if rest and low == 0 else 0
     return signal
-
-
-def _rms_within(x: Tensor, largest: float) -> float:
-    """The rms; in fp32 where neither the squares nor their sum can leave its range or lose their last digits."""
-    if x.numel() <= 1 << 22 and 1e-12 < largest < 1e12:
-        return float(torch.linalg.vector_norm(x)) / math.sqrt(x.numel())
-    return _rms(x)
-
-
-def _cosine(one: Tensor, two: Tensor) -> float:
-    step = max(one.numel() // _PLACES, 1)
-    a, b = one.reshape(-1)[::step].double(), two.reshape(-1)[::step].double()
-    scale = math.sqrt(float(a @ a) * float(b @ b))
-    return float(a @ b) / scale if scale > 0 else math.nan
 
 
 @contextlib.contextmanager
@@ -377,14 +379,8 @@ def _floats(value: Any, depth: int = 0) -> list[Tensor]:
     return [one for part in parts for one in _floats(part, depth + 1)]
 
 
-def _rms(x: Tensor) -> float:
-    if not x.numel():
-        return 0.0
-    return float(torch.linalg.vector_norm(x.detach().float(), dtype=torch.float64)) / math.sqrt(x.numel())
-
-
 def _first_cosine(inputs: Inputs) -> float:
     for value in (*inputs.args, *inputs.kwargs.values()):
         if isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1 and value.shape[0] > 1:
-            return _cosine(value[0], value[1])
+            return cosine(value[0], value[1])
     return math.nan

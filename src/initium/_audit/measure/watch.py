@@ -130,6 +130,7 @@ class Watch(TorchDispatchMode):
         self.drawn = 0  # elements
         self.writes = 0
         self.reseeded: Site | None = None
+        self.seeded_alike = False  # the constructor set the seed that stood there already
         self._loading = False
         self._initial = torch.default_generator.initial_seed()
 
@@ -183,7 +184,8 @@ class Watch(TorchDispatchMode):
 
     def _check_seed(self, site: Site) -> None:
         now = torch.default_generator.initial_seed()
-        if now != self._initial:
+        if now != self._initial or self.seeded_alike:
+            self.seeded_alike = False
             self._initial = now
             self.reseeded = self.reseeded or site
 
@@ -200,13 +202,13 @@ class Watch(TorchDispatchMode):
     ) -> None:
         trace = self._trace(target, site)
         op = func._schema.name.partition("::")[2]
-        whole = covers(target)
+        whole = covers(target) and op not in _IN_PLACES
         said = _init_call(call, target)
         others = [trace_of for one in inputs if one is not target and (trace_of := self.trace(one)) is not None]
         law = law_of_call(call, target) if said is not None else None
         if law is None:
             law = law_after(op, args, kwargs, trace.law, self._law_of(args[1]) if len(args) > 1 else None, random)
-        if whole and op not in _SCALING:
+        if whole and (op in _PLAIN or random):
             trace.parents = set()
         for other in others:
             if other is not trace:
@@ -237,7 +239,7 @@ class Watch(TorchDispatchMode):
                 trace.origin.add(source)
                 source.read = True
         trace.computed = bool(inputs)
-        law = law_of_made(op, args, kwargs, self._law_of(args[0]) if args else None, random)
+        law = law_of_made(op, args, kwargs, self._law_of(args[0]) if args else None, random, made)
         trace.law, trace.random = law, random or any(source.random for source in sources)
         self._note(trace, op, site, None, law, trace.random, True, made)
 
@@ -281,6 +283,12 @@ class Watch(TorchDispatchMode):
 
 
 _SCALING = frozenset({"mul_", "div_", "add_", "sub_", "clamp_", "clamp_min_", "clamp_max_", "neg_"})
+_IN_PLACES = frozenset(  # they write where a mask or indices say, and keep the rest
+    {
+        *("index_put_", "_index_put_impl_", "index_fill_", "index_copy_", "index_add_", "masked_fill_", "masked_scatter_"),
+        *("scatter_", "scatter_add_", "scatter_reduce_", "put_"),
+    }
+)
 _PLAIN = frozenset({"fill_", "zero_", "copy_"})  # whole, they leave nothing of what was there
 _DRAWS = frozenset(
     {

@@ -72,6 +72,7 @@ class Within(TorchDispatchMode):
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._running: list[nn.Module] = []
+        self._router: tuple[str, int] = "", 0  # the last module that calls itself one, and the width of what it put out
 
     __hash__ = object.__hash__
 
@@ -111,13 +112,17 @@ class Within(TorchDispatchMode):
 
     def _routed(self, scores: Tensor, k: int, chosen: Tensor) -> None:
         experts = scores.shape[-1]
-        words = f"{self._name()} {type(self._running[-1]).__name__ if self._running else ''}".lower()
-        if k < experts <= 512 and any(word in words for word in ("router", "gate", "moe", "expert")):
+        words = f"{self._name()} {type(self._running[-1]).__name__ if self._running else ''}"
+        router, width = self._router
+        if k < experts <= 512 and (_routes(words) or width == experts):
             counts = torch.bincount(chosen.detach().flatten(), minlength=experts).tolist()
-            self.routings.append(Routing(self._name(), k, scores.numel() // experts, tuple(counts)))
+            name = self._name() if _routes(words) else router
+            self.routings.append(Routing(name, k, scores.numel() // experts, tuple(counts)))
 
     def _passed(self, module: nn.Module, out: Tensor) -> None:
         by_channel = isinstance(module, _CHANNELS_FIRST)
+        if out.dim() >= 2 and _routes(self.names[module].rpartition(".")[2]):
+            self._router = self.names[module], out.shape[-1]
         if module._modules and not isinstance(module, nn.MultiheadAttention):
             return
         if out.dim() == 3 and not by_channel and out.shape[1] >= 4:
@@ -162,6 +167,10 @@ class Within(TorchDispatchMode):
             torch.backends.mha.set_fastpath_enabled(fused)
             for hook in hooks:
                 hook.remove()
+
+
+def _routes(words: str) -> bool:
+    return any(word in words.lower() for word in ("router", "gate", "moe", "expert"))
 
 
 def _scores(op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
