@@ -110,6 +110,7 @@ SHOWN = {
     "timm-vit-jax": Shown("vision", ("timm-vit", "torch")),
     "timm-vit-jax-nlhb": Shown("vision", ("timm-vit", "torch")),
     "timm-vit-moco": Shown("vision", ("timm-vit", "torch")),
+    "timm-beit": Shown("vision", ("timm-vit", "torch")),
     "torch": Shown("relu", ("he",)),
     "torchtitan-llama3": Shown("gated", ("llama", "torch")),
     "torchvision-convnext": Shown("convnext", ("torch",)),

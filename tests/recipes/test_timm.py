@@ -30,6 +30,16 @@ MODELS: list[tuple[str, str, dict[str, Any]]] = [
     ("timm-resnet", "resnet26", {}),
     ("timm-efficientnet", "efficientnet_b0", {}),
     ("timm-efficientnet", "mobilenetv3_small_050", {}),
+    ("timm-efficientnet", "efficientnet_lite0", {}),
+    ("timm-efficientnet", "mobilenetv4_hybrid_medium", {}),
+    ("timm-vit", "deit_tiny_distilled_patch16_224", {"depth": 2}),
+    ("timm-vit", TINY, {"depth": 2, "global_pool": "map"}),
+    ("timm-vit", TINY, {"depth": 2, "class_token": False, "global_pool": "avg", "qkv_bias": False, "qk_norm": True}),
+    ("timm-vit", "vit_small_patch16_18x2_224", {"depth": 2}),
+    ("timm-vit-jax", TINY, {"depth": 2, "weight_init": "jax", "num_classes": 0, "qkv_bias": False}),
+    ("timm-beit", "beit_base_patch16_224", {"depth": 2}),
+    ("timm-convnext", "convnext_atto", {"ls_init_value": None}),
+    ("timm-resnet", "ecaresnet26t", {}),
 ]
 
 
@@ -44,6 +54,10 @@ def test_the_knobs_are_the_library_s() -> None:
     check(initium.recipe("timm-vit", fix_init=True), timm.create_model, TINY, fix_init=True)
     check(initium.recipe("timm-resnet", zero_init_last=False), timm.create_model, "resnet18", zero_init_last=False)
     check(initium.recipe("timm-convnext", head_init_scale=0.5), timm.create_model, "convnext_atto", head_init_scale=0.5)
+    hidden = {"head_init_scale": 0.01, "head_hidden_size": 64, "num_classes": 7}
+    check(initium.recipe("timm-convnext", head_init_scale=0.01), timm.create_model, "convnext_atto", **hidden)
+    check(initium.recipe("timm-vit", init_values=0.1), timm.create_model, TINY, init_values=0.1, depth=2)
+    check(initium.recipe("timm-beit", head_init_scale=1.0), timm.create_model, "eva02_tiny_patch14_224", depth=2)
 
 
 def test_the_table_of_the_tiny_vit() -> None:

@@ -6,19 +6,23 @@ from torch import nn
 
 from .._recipe import Recipe, named
 from .._rules import Rule
-from ..initializers import CutNormal, Normal, PriorBias, Uniform, VarianceScaling, XavierUniform
+from ..initializers import ClassDefault, CutNormal, Normal, PriorBias, Uniform, VarianceScaling, XavierUniform
 from ._models import CONV, FAN_OUT, WHOLE_XAVIER, cut, over_torch
 
 _TOKENS = "**.{cls_token,reg_token,class_token}"
 _POSITIONS = "**.{pos_embed,pos_embedding}"
+_SCALES = "**.{ls,ls[0-9]}.gamma"
+_BIASES = "**.{q_bias,k_bias,v_bias}"  # in BEiT's attention, beside a qkv that has none of its own
 
 
 def _vit(init_values: float, *rules: Rule) -> Recipe:
     return over_torch(
         *rules,
-        Rule("**.ls[0-9].gamma", init_values, role="parameter", optional=True),
+        Rule(_SCALES, init_values, role="parameter", optional=True),
         Rule(_POSITIONS, cut(0.02), optional=True),
         Rule(_TOKENS, Normal(1e-6), role="parameter", optional=True),
+        Rule("**.dist_token", cut(0.02), role="parameter", optional=True),
+        Rule("**.attn_pool.latent", CutNormal("1 / sqrt(numel)", 0.0, "-2 / sqrt(numel)", "2 / sqrt(numel)"), optional=True),
     )
 
 
@@ -44,13 +48,21 @@ def vit(fix_init: bool = False, init_values: float = 1e-5) -> Recipe:
     Source: timm/models/vision_transformer.py, ``init_weights_vit_timm`` and ``fix_init_weight``. timm's own trunc_normal_ is not exact in
     bfloat16: of 10⁶ numbers 1965 come out at −2.
     """
+    return _vit(init_values, *_narrow(fix_init))
+
+
+def _narrow(fix_init: bool) -> tuple[Rule, ...]:
+    """Every linear map N(0, 0.02²) with bias 0."""
     by = "sqrt(2 * (layer + 1))"  # the numbers are divided after they were cut
     ends = Rule(role="residual_out", initializer=CutNormal(f"0.02 / {by}", 0.0, f"-2 / {by}", f"2 / {by}"))
     attention = Rule(role=("query", "key", "value", "output"), initializer=cut(0.02), optional=True)
     zero = Rule(role=("query_bias", "key_bias", "value_bias", "output_bias"), initializer=0, optional=True)
-    return _vit(
-        init_values, Rule(nn.Linear, weight=cut(0.02), bias=0, optional=True), attention, zero, *([ends] if fix_init else [])
-    )
+    return (Rule(nn.Linear, weight=cut(0.02), bias=0, optional=True), attention, zero, *([ends] if fix_init else []))
+
+
+def _scaled(std: float, factor: float) -> CutNormal:
+    """``trunc_normal_``, and then the factor."""
+    return CutNormal(std * factor, 0.0, -2.0 * factor, 2.0 * factor)
 
 
 @named("timm-vit-jax")
@@ -131,6 +143,36 @@ def vit_moco(init_values: float = 1e-5) -> Recipe:
     )
 
 
+@named("timm-beit")
+def beit(init_values: float = 0.1, head_init_scale: float = 0.001) -> Recipe:
+    """Linear layers, tokens and positions N(0, 0.02²), what ends a residual branch over √(2 (l + 1)), biases and relative positions 0.
+
+    l is the layer's index from 0; the normal is cut at the absolute ±2 before it is divided. The patch convolution is as torch has it.
+
+    Use when: training BEiT or EVA as timm does.
+    Not when: the blocks are ViT's: ``timm-vit``, with fix_init=True for the same division.
+
+    Args:
+        init_values: of the layer scales gamma_1 and gamma_2, where the blocks have any.
+        head_init_scale: factor on the head.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 128), 2, enable_nested_tensor=False)
+        >>> round(initium.plan(net, "timm-beit", seed=0)["layers.1.linear2.weight"].std, 9)
+        0.01
+
+    Source: timm/models/beit.py and eva.py, ``init_weights`` and ``fix_init_weight``; Bao et al. 2021 (2106.08254).
+    """
+    return over_torch(
+        *_narrow(fix_init=True),
+        Rule(role="head", initializer=_scaled(0.02, head_init_scale), optional=True),
+        Rule("**.{gamma_1,gamma_2}", init_values, role="parameter", optional=True),
+        Rule("**.{cls_token,reg_token,pos_embed}", cut(0.02), role="parameter", optional=True),
+        Rule(_BIASES, 0, role="parameter", optional=True),
+        Rule("**.relative_position_bias_table", 0, role="parameter", optional=True),
+    )
+
+
 @named("timm-convnext")
 def convnext(layer_scale: float = 1e-6, head_init_scale: float = 1.0) -> Recipe:
     """Convolutions and linear layers N(0, 0.02²), biases 0, norms as their classes have them, layer scales 10⁻⁶.
@@ -148,11 +190,12 @@ def convnext(layer_scale: float = 1e-6, head_init_scale: float = 1.0) -> Recipe:
 
     Source: timm/models/convnext.py, ``_init_weights``; Liu et al. 2022 (2201.03545).
     """
-    head = CutNormal(0.02 * head_init_scale, 0.0, -2.0 * head_init_scale, 2.0 * head_init_scale)
+    head = _scaled(0.02, head_init_scale)
     return over_torch(
         Rule(CONV, weight=cut(0.02), bias=0, optional=True),
         Rule(nn.Linear, weight=cut(0.02), bias=0, optional=True),
         Rule("**.{gamma,layer_scale}", layer_scale, role="parameter", optional=True),
+        Rule("**.head.**", weight=head, type=nn.Linear, optional=True),
         Rule(role="head", initializer=head, optional=True),
     )
 
@@ -180,14 +223,17 @@ def resnet(zero_init_last: bool = True) -> Recipe:
     Source: timm/models/resnet.py, ``ResNet.init_weights``; Goyal et al. 2017 (1706.02677).
     """
     zero = [Rule(role="residual_norm", initializer=0)] if zero_init_last else []
-    return over_torch(Rule(CONV, weight=FAN_OUT, optional=True), *zero)
+    channels = Rule("**.se.conv", weight=ClassDefault(), type=nn.Conv1d, optional=True)  # ECA's: timm's rule is for two dimensions
+    return over_torch(Rule(CONV, weight=FAN_OUT, optional=True), channels, *zero)
 
 
 @named("timm-efficientnet")
 def efficientnet() -> Recipe:
     """Convolutions N(0, 2 / (k² · out / groups)), biases 0, norms 1 and 0, linear layers U(±1 / √out).
 
-    Use when: training EfficientNet or MobileNet v3 as timm and TensorFlow do: the groups count.
+    Attention of MobileNet v4 has Xavier uniform convolutions, its layer scales are 10⁻⁵.
+
+    Use when: training EfficientNet or MobileNet v2 to v4 as timm and TensorFlow do: the groups count.
     Not when: you compare with torchvision's EfficientNet, whose depthwise convolutions start smaller by √groups.
 
     Example:
@@ -196,8 +242,10 @@ def efficientnet() -> Recipe:
 
     Source: timm/models/_efficientnet_builder.py, ``_init_weight_goog``; Tan & Le 2019 (1905.11946).
     """
-    bound = "1 / sqrt(numel / fan_in)"
+    bound, xavier = "1 / sqrt(numel / fan_in)", "sqrt(6 / (fan_in + fan_out * groups))"
     return over_torch(
         Rule(CONV, weight=Normal("sqrt(2 / fan_out)"), bias=0, optional=True),
         Rule(nn.Linear, weight=Uniform(f"-{bound}", bound), bias=0, optional=True),
+        Rule("**.attn.{query,key,value,output}.{proj,down_conv}.weight", Uniform(f"-{xavier}", xavier), optional=True),
+        Rule("**.layer_scale.gamma", 1e-5, role="parameter", optional=True),
     )
