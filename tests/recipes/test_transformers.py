@@ -75,12 +75,25 @@ MODELS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("mixtral", "mixtral", CAUSAL, {**SMALL, "num_key_value_heads": 2, "num_local_experts": 2}),
     ("vit", "vit", "AutoModelForImageClassification", VISION),
     ("vit", "vit", "AutoModelForMaskedImageModeling", {**VISION, "encoder_stride": 8}),
+    ("gpt2", "gpt2", "AutoModelForSequenceClassification", {**GPT2, "n_layer": 5, "pad_token_id": 0}),
+    ("llama", "llama", CAUSAL, {**SMALL, "num_key_value_heads": 2, "attention_bias": True, "tie_word_embeddings": True}),
+    ("t5", "t5", "AutoModelForSequenceClassification", {**T5, "num_decoder_layers": 3, "eos_token_id": 1}),
+    ("t5", "t5", "AutoModelForQuestionAnswering", T5),
+    ("switch-transformers", "switch_transformers", "AutoModelForSeq2SeqLM", {**T5, "num_experts": 2}),
+    ("clip", "clip_vision_model", "CLIPVisionModelWithProjection", {**VISION, "projection_dim": 16}),
+    ("mixtral", "gpt_oss", CAUSAL, {**SMALL, "num_key_value_heads": 2, "num_local_experts": 2, "head_dim": 8}),
+    ("mixtral", "ernie4_5_moe", CAUSAL, {**SMALL, "num_key_value_heads": 2, "moe_num_experts": 2, "moe_intermediate_size": 16}),
+    ("deit", "deit", "AutoModelForMaskedImageModeling", {**VISION, "encoder_stride": 8}),
+    ("deit", "beit", "AutoModel", {**VISION, "use_mask_token": True, "use_relative_position_bias": True}),
+    ("dinov2", "dinov2", "AutoModelForImageClassification", VISION),
+    ("dinov2", "dinov2_with_registers", "AutoModel", VISION),
 ]
 
 
 def made(kind: str, cls: str, knobs: dict[str, Any]) -> nn.Module:
     transformers = library("transformers")
-    return getattr(transformers, cls).from_config(transformers.CONFIG_MAPPING[kind](**knobs))  # type: ignore[no-any-return]
+    config, model = transformers.CONFIG_MAPPING[kind](**knobs), getattr(transformers, cls)
+    return model.from_config(config) if cls.startswith("Auto") else model(config)  # type: ignore[no-any-return]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -96,6 +109,11 @@ def test_the_knobs_are_those_of_the_configuration() -> None:
     check(initium.recipe("gpt2", std=0.01), made, "gpt2", CAUSAL, {**GPT2, "initializer_range": 0.01})
     check(initium.recipe("t5", factor=0.05), made, "t5", "AutoModelForSeq2SeqLM", {**T5, "initializer_factor": 0.05})
     check(initium.recipe("clip", factor=2.0), made, "clip", "AutoModel", twice)
+    mamba = {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 2, "vocab_size": 64, "initializer_range": 0.02}
+    steps = {"rescale_prenorm_residual": True, "time_step_min": 0.01, "time_step_max": 0.2}
+    recipe = initium.recipe("mamba", std=0.02, rescale=True, dt_min=0.01, dt_max=0.2)
+    check(recipe, made, "mamba", CAUSAL, {**mamba, **steps})
+    check(initium.recipe("mamba2", rescale=True, dt_min=0.01, dt_max=0.2), made, "mamba2", CAUSAL, {**MAMBA2, **steps})
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -37,9 +37,14 @@ def everything(weight: Initializer, embedding: Initializer, *rules: Rule) -> Rec
     )
 
 
-def mamba_like(std: float, official: bool, *own: Rule) -> Recipe:
+def plain(std: float, *rules: Rule) -> Recipe:
+    """All maps and embeddings N(0, std²)."""
+    return everything(Normal(std), Normal(std), *rules)
+
+
+def mamba_like(std: float, official: bool, rescale: bool, *own: Rule) -> Recipe:
     """What Mamba and Mamba-2 share around the tensors of their own: maps, embeddings, the convolution, and out_proj as an end of a branch."""
-    end = Uniform("-1 / sqrt(fan_in * depth)", "1 / sqrt(fan_in * depth)") if official else TORCH_BOUND
+    end = Uniform("-1 / sqrt(fan_in * depth)", "1 / sqrt(fan_in * depth)") if official or rescale else TORCH_BOUND
     return everything(
         TORCH_BOUND if official else Normal(std),
         Normal(0.02 if official else std),

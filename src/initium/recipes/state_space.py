@@ -46,7 +46,9 @@ def s4d() -> Recipe:
 
 
 @named("mamba2")
-def mamba2(std: float = 0.1, official: bool = False) -> Recipe:
+def mamba2(
+    std: float = 0.1, official: bool = False, rescale: bool = False, dt_min: float = 0.001, dt_max: float = 0.1
+) -> Recipe:
     """A = −1 … −heads, D = 1, Δ from 0.001 to 0.1 by the logarithm, in and embeddings N(0, 0.1²), convolution and out U(±1 / √fan_in).
 
     A, D and Δ are one number a head; A_log = log 1 … log heads, dt_bias = softplus⁻¹ Δ; the convolution's bias is 0.
@@ -58,6 +60,8 @@ def mamba2(std: float = 0.1, official: bool = False) -> Recipe:
         std: the configuration's initializer_range.
         official: as mamba2.py: A ~ U(−16, −1), in_proj and the convolution's bias as torch has them, embeddings N(0, 0.02²), and out_proj
             U(±1 / √fan_in) / √L.
+        rescale: the configuration's rescale_prenorm_residual: out_proj over √L, as official=True has it anyway.
+        dt_min, dt_max: the range of Δ, the configuration's time_step_min and time_step_max.
 
     Raises:
         RuleError: no ``A_log`` or no ``dt_bias``.
@@ -76,7 +80,8 @@ def mamba2(std: float = 0.1, official: bool = False) -> Recipe:
     return mamba_like(
         std,
         official,
-        Rule("**.dt_bias", DtBias()),
+        rescale,
+        Rule("**.dt_bias", DtBias(dt_min, dt_max)),
         Rule("**.A_log", LogUniform() if official else LogRange()),
         Rule("**.D", 1, optional=True),
     )

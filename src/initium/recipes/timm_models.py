@@ -223,7 +223,9 @@ def resnet(zero_init_last: bool = True) -> Recipe:
     Source: timm/models/resnet.py, ``ResNet.init_weights``; Goyal et al. 2017 (1706.02677).
     """
     zero = [Rule(role="residual_norm", initializer=0)] if zero_init_last else []
-    channels = Rule("**.se.conv", weight=ClassDefault(), type=nn.Conv1d, optional=True)  # ECA's: timm's rule is for two dimensions
+    channels = Rule(
+        "**.se.conv", weight=ClassDefault(), type=nn.Conv1d, optional=True
+    )  # ECA's: timm's rule is for two dimensions
     return over_torch(Rule(CONV, weight=FAN_OUT, optional=True), channels, *zero)
 
 

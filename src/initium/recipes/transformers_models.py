@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from .._recipe import Recipe, named
 from .._rules import Rule
-from ..initializers import Constant, DtBias, LogRange, Normal, Sinusoids
-from ._models import TORCH_BOUND, cut, everything, mamba_like
-
-
-def _plain(std: float, *rules: Rule) -> Recipe:
-    return everything(Normal(std), Normal(std), *rules)
+from ..initializers import DtBias, LogRange, Normal, Sinusoids
+from ._models import TORCH_BOUND, everything, mamba_like, plain
+from ._over import over
 
 
 @named("bert")
@@ -32,7 +29,7 @@ def bert(std: float = 0.02) -> Recipe:
 
     Source: transformers, modeling_utils.py, ``_init_weights``; Devlin et al. 2018 (1810.04805), where the normal is cut at ±2 σ.
     """
-    return _plain(std)
+    return plain(std)
 
 
 @named("llama")
@@ -51,7 +48,7 @@ def llama(std: float = 0.02) -> Recipe:
 
     Source: transformers, modeling_utils.py, ``_init_weights``.
     """
-    return _plain(std)
+    return plain(std)
 
 
 @named("gpt2")
@@ -78,7 +75,7 @@ def gpt2(std: float = 0.02, depth: float | None = None) -> Recipe:
     and scaled nothing (issue 47458). OpenAI's TensorFlow code has 0.01 for positions; transformers has 0.02 there, and so has this.
     """
     ends = Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * depth)"))
-    recipe = _plain(std, ends)
+    recipe = plain(std, ends)
     return recipe if depth is None else Recipe(recipe.rules, knobs={"depth": depth})
 
 
@@ -116,70 +113,44 @@ def t5(factor: float = 1.0) -> Recipe:
         Rule(role="query", initializer=Normal(f"{f} / sqrt(fan_in * fan_out / heads)")),
         Rule("**.relative_attention_bias.weight", Normal(f"{f} / sqrt(width)"), optional=True),
         Rule(role="head", initializer=Normal(factor), optional=True),
+        Rule("**.{classification_head.**,qa_outputs}", weight=Normal(f"{f} / sqrt(fan_in)"), optional=True),
     )
 
 
-@named("clip")
-def clip(std: float = 0.02, factor: float = 1.0) -> Recipe:
-    """q, k, v N(0, 1 / (2 L d)), attention output N(0, 1 / d), fc1 N(0, 1 / (2 d)), fc2 N(0, 1 / (2 L d)), embeddings N(0, 0.02²).
+@named("switch-transformers", "switch")
+def switch_transformers(factor: float = 1.0) -> Recipe:
+    """T5's start; routers N(0, 1), and of the experts both maps N(0, 1 / d).
 
-    Each tower by its own width d and depth L; the class token N(0, 1 / d), projections N(0, 1 / fan_in), the logit scale log(1 / 0.07).
-
-    Use when: training CLIP from scratch as transformers does.
-    Not when: as OpenAI does (``clip-openai``): there q, k and v have d^−½ and the *output* has d^−½ (2 L)^−½. What is added to the stream
-        is the same; the attention's logits are 2 L times as large.
+    Use when: training Switch Transformer from scratch as transformers does.
+    Not when: as the paper says: every map, routers too, is a normal of std √(0.1 / fan_in), cut at ±2 of it. ``initium.VarianceScaling(0.1,
+        "fan_in", "truncated_normal")`` by a rule over this is that.
 
     Args:
-        std: initializer_range, of the vision tower's patches and positions.
-        factor: initializer_factor, on every std.
+        factor: the configuration's initializer_factor, on every std and on the norms.
+
+    Raises:
+        RuleError: no query was found, or nobody counts the attention heads.
 
     Example:
-        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 2, enable_nested_tensor=False)
-        >>> plan = initium.plan(net, "clip", seed=0)
-        >>> plan["layers.0.self_attn.in_proj_weight"].std, plan["layers.0.self_attn.out_proj.weight"].std
-        (0.0625, 0.125)
+        >>> class Router(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.classifier = nn.Linear(64, 8, bias=False)
+        >>> class SelfAttention(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.n_heads, self.q = 4, nn.Linear(64, 64, bias=False)
+        >>> plan = initium.plan(nn.ModuleDict({"attention": SelfAttention(), "router": Router()}), "switch-transformers", seed=0)
+        >>> plan["router.classifier.weight"].std
+        1.0
 
-    Source: transformers, modeling_clip.py, ``CLIPPreTrainedModel._init_weights``. It says 2.6592 for log(1 / 0.07) = 2.65926. OpenAI's
-    clip/model.py has the two factors of the attention the other way round, and the paper does not say them: both are here.
+    Source: transformers, modeling_switch_transformers.py, ``_init_weights``; Fedus et al. 2021 (2101.03961), section 2.4. The second map of an
+    expert has the std of the first there, of T5's dense layers its own 1 / √d_ff: both are in the code.
     """
-    f = f"{factor!r}"
-    return _clip(std, factor, f"{f} / sqrt(2 * depth * fan_in)", f"{f} / sqrt(fan_in)", 2.6592)
-
-
-@named("clip-openai")
-def clip_openai() -> Recipe:
-    """q, k, v N(0, 1 / d), attention output N(0, 1 / (2 L d)), fc1 N(0, 1 / (2 d)), fc2 N(0, 1 / (2 L d)), tokens N(0, 0.02²).
-
-    Positions N(0, 0.01²), the class token N(0, 1 / d), projections N(0, 1 / fan_in), the logit scale log(1 / 0.07).
-
-    Use when: training CLIP, or another pre-norm encoder, as OpenAI's code does.
-    Not when: you compare with transformers' CLIP, which swaps the two factors of the attention: ``clip``.
-
-    Example:
-        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 2, enable_nested_tensor=False)
-        >>> plan = initium.plan(net, "clip-openai", seed=0)
-        >>> plan["layers.0.self_attn.in_proj_weight"].std, plan["layers.0.self_attn.out_proj.weight"].std
-        (0.125, 0.0625)
-
-    Source: openai/CLIP, clip/model.py, ``initialize_parameters``; Radford et al. 2021 (2103.00020). There the vision tower's blocks stay as torch
-    has them; here both towers follow the rule of the text tower.
-    """
-    return _clip(0.01, 1.0, "1 / sqrt(fan_in)", "1 / sqrt(2 * depth * fan_in)", 2.6592600369327783)
-
-
-def _clip(positions: float, factor: float, into: str, out: str, scale: float) -> Recipe:
-    f = f"{factor!r}"
-    return everything(
-        Normal(f"{f} / sqrt(fan_in)"),
-        Normal(0.02 * factor),
-        Rule(role=("query", "key", "value"), initializer=Normal(into)),
-        Rule(role="output", initializer=Normal(out), optional=True),
-        Rule(role="up", initializer=Normal(f"{f} / sqrt(2 * fan_in)"), optional=True),
-        Rule(role="down", initializer=Normal(f"{f} / sqrt(2 * depth * fan_out)"), optional=True),
-        Rule("**.{patch_embedding,conv1}.weight", Normal(positions * factor), optional=True),
-        Rule("**.{position_embedding.weight,positional_embedding}", Normal(positions * factor), optional=True),
-        Rule("**.class_embedding", Normal(f"{f} / sqrt(numel)"), optional=True),
-        Rule("**.logit_scale", Constant(scale), optional=True),
+    return over(
+        t5(factor),
+        Rule("**.router.classifier.weight", Normal(factor), optional=True),
+        Rule("**.experts.*.{wi,wo}.weight", Normal(f"{factor!r} / sqrt(width)"), optional=True),
     )
 
 
@@ -199,11 +170,13 @@ def whisper(std: float = 0.02) -> Recipe:
 
     Source: transformers, modeling_whisper.py; openai/whisper, model.py, ``sinusoids``; Radford et al. 2022 (2212.04356).
     """
-    return _plain(std, Rule("**encoder.embed_positions.weight", Sinusoids(), optional=True))
+    return plain(std, Rule("**encoder.embed_positions.weight", Sinusoids(), optional=True))
 
 
 @named("mamba")
-def mamba(std: float = 0.1, official: bool = False) -> Recipe:
+def mamba(
+    std: float = 0.1, official: bool = False, rescale: bool = False, dt_min: float = 0.001, dt_max: float = 0.1
+) -> Recipe:
     """A = −1 … −N in every channel, D = 1, Δ from 0.001 to 0.1 by the logarithm, dt_proj U(±R^−½), in, x and embeddings N(0, 0.1²).
 
     A_log = log 1 … log N; dt_proj.bias = softplus⁻¹ Δ; the convolution U(±1 / √k) with bias 0; out_proj U(±1 / √fan_in).
@@ -215,6 +188,8 @@ def mamba(std: float = 0.1, official: bool = False) -> Recipe:
         std: the configuration's initializer_range.
         official: as mamba_simple.py: in_proj and x_proj as torch has them, embeddings N(0, 0.02²), the convolution's bias as torch has it, and
             out_proj U(±1 / √fan_in) / √L.
+        rescale: the configuration's rescale_prenorm_residual: out_proj over √L, as official=True has it anyway.
+        dt_min, dt_max: the range of Δ, the configuration's time_step_min and time_step_max.
 
     Example:
         >>> class Mamba(nn.Module):
@@ -231,8 +206,9 @@ def mamba(std: float = 0.1, official: bool = False) -> Recipe:
     return mamba_like(
         std,
         official,
+        rescale,
         Rule("**.dt_proj.weight", TORCH_BOUND),
-        Rule("**.dt_proj.bias", DtBias()),
+        Rule("**.dt_proj.bias", DtBias(dt_min, dt_max)),
         Rule("**.A_log", LogRange()),
         Rule("**.D", 1),
     )
@@ -242,7 +218,7 @@ def mamba(std: float = 0.1, official: bool = False) -> Recipe:
 def mixtral(std: float = 0.02) -> Recipe:
     """Weights, every expert's and the routers', and embeddings N(0, 0.02²), biases and score corrections 0, norms 1.
 
-    Use when: training Mixtral, Qwen3-MoE or DeepSeek-V3 from scratch as transformers does.
+    Use when: training Mixtral, Qwen3-MoE, DeepSeek-V3 or gpt-oss (whose sinks and router biases are N(0, 0.02²) too) as transformers does.
     Not when: as torchtitan trains them: experts and routers by depth, ``torchtitan-llama3``.
 
     Args:
@@ -254,27 +230,9 @@ def mixtral(std: float = 0.02) -> Recipe:
 
     Source: transformers, modeling_mixtral.py, ``MixtralPreTrainedModel._init_weights``.
     """
-    return _plain(std)
-
-
-@named("vit")
-def vit(std: float = 0.02) -> Recipe:
-    """Weights, patches included, N(0, 0.02²), biases 0, norms 1 and 0, class token and positions N(0, 0.02²), mask token 0.
-
-    Use when: training ViT as transformers does.
-    Not when: as the paper does: ``timm-vit-jax``.
-
-    Args:
-        std: the configuration's initializer_range.
-
-    Example:
-        >>> initium.plan(nn.Conv2d(3, 32, 8, 8), "vit", seed=0)["weight"].std
-        0.02
-
-    Source: transformers, modeling_vit.py, ``ViTPreTrainedModel._init_weights``: tokens and positions by trunc_normal_, cut at the absolute ±2.
-    """
-    return _plain(
+    return plain(
         std,
-        Rule("**.{cls_token,position_embeddings}", cut(std), role="parameter", optional=True),
-        Rule("**.mask_token", 0, role="parameter", optional=True),
+        Rule("**.e_score_correction_bias", 0, role="parameter", optional=True),
+        Rule("**.sinks", Normal(std), role="parameter", optional=True),
+        Rule(type="GptOss*Router", bias=Normal(std), optional=True),
     )
