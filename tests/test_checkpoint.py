@@ -233,7 +233,7 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
 def test_values_that_nobody_has(tmp_path: Path) -> None:
     model, target = made(), tmp_path / "x.safetensors"
     plan = initium.plan(model, RULES, seed=0)
-    with pytest.raises(PlanError, match="and the plan does not hold their values:\n(.|\n)*kept(.|\n)*say values_from=model"):
+    with pytest.raises(PlanError, match="and the plan does not hold the values:\n(.|\n)*kept(.|\n)*say values_from=model"):
         plan.write(target)
 
 

@@ -84,7 +84,7 @@ tensor                 shape  gets                        fan in → out  std  r
 3.weight               4×8    kept                                           he[0] '**'
 out.weight             4×8    tied to 3.weight
 2 drawn (128) · 7 constant (49) · 1 kept (32) · 1 tied (32)
-1 tensors are kept as constructed: the seed does not fix those (initium.build does)
+1 tensor is kept as constructed: the seed does not fix that (initium.build does)
 out.weight: shadowed: he[1] role=weight"""
 
 
@@ -113,7 +113,7 @@ def test_a_thousand_layers_are_a_few_lines() -> None:
 def test_a_plan_of_nothing_and_one_of_kept_tensors() -> None:
     assert initium.plan(nn.ReLU(), initium.Recipe([]), seed=0).table(80) == "plan · seed 0 · stream 1 · 0 tensors · 0 elements"
     text = initium.plan(nn.Embedding(3, 2), "he", seed=0).table(200)
-    assert "1 tensors are kept as constructed: the seed does not fix those (initium.build does)" in text
+    assert "1 tensor is kept as constructed: the seed does not fix that (initium.build does)" in text
 
 
 def test_html_is_escaped() -> None:

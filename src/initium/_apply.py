@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ._collector import uncollected
 from ._entry import Row, redecided
-from ._errors import ArgumentError, PlanError, WriteError, listing, nearest
+from ._errors import ArgumentError, PlanError, WriteError, counted, listing, nearest
 from ._execute import Batch
 from ._inventory import Inventory, Slot, inventory
 from ._laws import LAWS, Constant
@@ -114,7 +114,8 @@ def _apply(plan: Plan, writes: list[_Write]) -> Plan:
             elements.copy_(values)
     notes.update(_tie_again(writes))
     if whole:
-        said = f"{len(whole)} sharded tensors are computed whole by each rank that holds a part, one at a time: {', '.join(whole[:3])}"
+        said = f"{counted(len(whole), 'sharded tensor is', 'sharded tensors are')} computed whole by each rank that holds a part, one at a time: "
+        said += ", ".join(whole[:3])
         said += ", …" if len(whole) > 3 else ""
         plan = plan if said in plan.notes else plan.with_rows(plan.rows(), notes=[*plan.notes, said])
     return (
@@ -158,7 +159,7 @@ def _matched(
             met.add(row.related)
     if strange:
         raise PlanError(
-            f"the model has {len(strange)} parameters that the plan does not know:\n{listing(strange)}\n"
+            f"the model has {counted(len(strange), 'parameter')} that the plan does not know:\n{listing(strange)}\n"
             f"make the plan from this model, or say prefix= or rename= if it is a part of a larger one"
         )
     lacking = [
@@ -168,7 +169,7 @@ def _matched(
     ]
     if lacking:
         raise PlanError(
-            f"the plan has {len(lacking)} tensors that the model lacks:\n{listing(lacking)}\n"
+            f"the plan has {counted(len(lacking), 'tensor')} that the model lacks:\n{listing(lacking)}\n"
             f"if the model is meant to hold a part of them only, say part=True"
         )
     return pairs
@@ -237,12 +238,13 @@ def _checked(writes: list[_Write], seed: int) -> tuple[list[Alike], list[_Write]
             undefined.append(row.name)
     if lost:
         raise WriteError(
-            f"{len(lost)} tensors are to be kept as constructed, but the model that was planned is on meta and never had their values:\n"
+            f"{counted(len(lost), 'tensor is', 'tensors are')} to be kept as constructed, but the model that was planned is on meta and never had "
+            f"such values:\n"
             f"{listing(lost)}\ngive them a rule, or let initium.build run the constructor for real"
         )
     if undefined:
         raise PlanError(
-            f"nobody ever fills {len(undefined)} tensors:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
+            f"nobody ever fills {counted(len(undefined), 'tensor')}:\n{listing(undefined)}\ngive them a rule: recipe=[Rule({undefined[0]!r}, …)]"
         )
     return list(ordinary.values()), others, repeated
 

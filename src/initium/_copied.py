@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ._entry import Row
-from ._errors import PlanError, WriteError, listing
+from ._errors import PlanError, WriteError, counted, listing
 from ._execute import Batch
 from ._inventory import Slot, inventory
 from ._plan import Plan
@@ -28,21 +28,21 @@ def copied_values(plan: Plan, rows: list[Row], model: nn.Module | None) -> dict[
     """
     lost = [row.name for row in rows if row.decision.kind == "undefined"]
     if lost:
-        raise PlanError(f"nobody ever fills {len(lost)} tensors:\n{listing(lost)}\ngive them a rule")
+        raise PlanError(f"nobody ever fills {counted(len(lost), 'tensor')}:\n{listing(lost)}\ngive them a rule")
     wanting = [row for row in rows if row.decision.program is None]
     if not wanting:
         return {}
     if model is None:
         words = "kept as constructed, or computed from a parametrised weight"
         raise PlanError(
-            f"{len(wanting)} tensors are {words}, and the plan does not hold their values:\n{listing(row.name for row in wanting)}\n"
-            f"say values_from=model, or give them a rule"
+            f"{counted(len(wanting), 'tensor is', 'tensors are')} {words}, and the plan does not hold the values:\n"
+            f"{listing(row.name for row in wanting)}\nsay values_from=model, or give them a rule"
         )
     slots = {plan.prefix + slot.name: slot for slot in inventory(model).slots}
     lacking = [row.name for row in wanting if row.name not in slots]
     if lacking:
         raise PlanError(
-            f"values_from lacks {len(lacking)} tensors:\n{listing(lacking)}\ngive the model that the plan was made from"
+            f"values_from lacks {counted(len(lacking), 'tensor')}:\n{listing(lacking)}\ngive the model that the plan was made from"
         )
     found = {row.name: slots[row.name].tensor.detach() for row in wanting if row.decision.kind != "derived"}
     found.update(_originals(plan, {row.name for row in wanting if row.decision.kind == "derived"}, slots))

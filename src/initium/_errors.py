@@ -48,6 +48,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """``1 tensor``, ``1,024 tensors``; ``many`` where the plural takes more than an s."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def listing(names: Iterable[str], most: int = 8) -> str:
     """The names, one a line, the long tail counted."""
     names = list(names)

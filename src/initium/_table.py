@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from . import _laws as laws
 from ._entry import KINDS, OWN, Row
+from ._errors import counted
 from ._grouping import _range as index_range
 from ._grouping import grouped
 from ._plan import Plan
@@ -48,7 +49,7 @@ def plan_table(plan: Plan, width: int | None = None) -> str:
 def _heading(plan: Plan) -> str:
     what = f"recipe {plan.recipe}" if plan.recipe else "plan"
     total = sum(math.prod(row.decision.shape) for row in plan.rows() if row.decision.kind not in ("tied", "derived"))
-    return f"{what} · seed {plan.seed} · stream {STREAM_VERSION} · {len(plan)} tensors · {count(total)} elements"
+    return f"{what} · seed {plan.seed} · stream {STREAM_VERSION} · {counted(len(plan), 'tensor')} · {count(total)} elements"
 
 
 def _cells(plan: Plan) -> list[tuple[str, ...]]:
@@ -157,11 +158,13 @@ def _foot(plan: Plan) -> list[str]:
     parts = [f"{n} {kind} ({count(elements)})" for kind, (n, elements) in counts.items() if n]
     lines = [" · ".join(parts)] if parts else []
     if counts["kept"][0]:
-        lines.append(f"{counts['kept'][0]} tensors are kept as constructed: the seed does not fix those (initium.build does)")
+        lines.append(
+            f"{counted(counts['kept'][0], 'tensor is', 'tensors are')} kept as constructed: the seed does not fix that (initium.build does)"
+        )
     inexact = sum(1 for row in plan.rows() if _inexact(row.decision.program))
     if inexact:
         lines.append(
-            f"{inexact} tensors go through LAPACK or a reduction: equal to 1e-6 on every machine, nearly always to the bit"
+            f"{counted(inexact, 'tensor goes', 'tensors go')} through LAPACK or a reduction: equal to 1e-6 on every machine, nearly always to the bit"
         )
     said = dict.fromkeys(
         (row.decision.note, row.name) for row in plan.rows() if ": " in row.decision.note

@@ -148,7 +148,7 @@ def test_kept_tensors_are_unchecked_and_no_difference() -> None:
     found = diff(plan, model)
     assert found.same
     assert found.unchecked == ("bias",)
-    assert "1 tensors are kept or derived" in str(found)
+    assert "1 tensor is kept or derived" in str(found)
 
 
 def test_parametrised_and_wrapped_models_are_compared_by_what_the_forward_pass_uses() -> None:

@@ -55,7 +55,7 @@ def test_what_is_not_finite_is_counted_and_left_out(tmp_path: Path) -> None:
     assert (found["a"].mean, found["a"].std, found["a"].nan, found["a"].inf) == (2.0, 1.0, 1, 2)
     assert (found["b"].mean, found["b"].std, found["b"].min, found["b"].nan) == (None, None, None, 2)
     assert found.non_finite == 5
-    assert str(found).endswith("5 elements of 2 tensors are not finite, the first in a")
+    assert str(found).endswith("5 elements of 2 tensors not finite, the first in a")
     assert "1 NaN 2 inf" in str(found)
 
 
@@ -139,4 +139,4 @@ def test_the_table_fits_and_the_dict_is_json(tmp_path: Path) -> None:
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert document["version"] == 1
     assert document["tensors"][0]["name"] == "a.very.long.name.of.a.tensor"
-    assert repr(found).endswith("1 tensors, 1 elements not finite>")
+    assert repr(found).endswith("1 tensor, 1 element not finite>")

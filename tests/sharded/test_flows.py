@@ -144,7 +144,7 @@ def test_a_kept_tensor_of_a_skeleton_is_an_error_also_when_sharded() -> None:
         plan = initium.plan(model, "he", seed=0)
         fully_shard(model, mesh=mesh)
         model.to_empty(device="cpu")
-        with pytest.raises(WriteError, match=r"1 tensors are to be kept as constructed(.|\n)*0\.weight"):
+        with pytest.raises(WriteError, match=r"1 tensor is to be kept as constructed(.|\n)*0\.weight"):
             plan.apply(model)
 
 

@@ -160,7 +160,7 @@ def test_the_plan_says_what_each_rank_computes_whole() -> None:
     with fake_rank(1, 2) as mesh:
         model = sharded(mesh, [Shard(0)], torch.zeros(3, 10))
         plan = initium.initialize(model, [Rule("weight", Orthogonal())], seed=0)
-        assert plan.notes == ("1 sharded tensors are computed whole by each rank that holds a part, one at a time: weight",)
+        assert plan.notes == ("1 sharded tensor is computed whole by each rank that holds a part, one at a time: weight",)
         elementwise = initium.initialize(model, NORMAL, seed=0)
         assert elementwise.notes == ()
 

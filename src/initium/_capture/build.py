@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .._apply import apply
 from .._collector import uncollected
 from .._entry import Row, redecided
-from .._errors import ArgumentError, PlanError, listing
+from .._errors import ArgumentError, PlanError, counted, listing
 from .._inventory import Inventory
 from .._plan import Plan
 from .._planner import _Planner as Planner
@@ -130,7 +130,7 @@ def _refuse_undefined(plan: Plan) -> None:
     if lost:
         where = [f"{row.name}  (made at {row.decision.source})" if row.decision.source else row.name for row in lost]
         raise PlanError(
-            f"nobody ever fills {len(lost)} tensors:\n{listing(where)}\n"
+            f"nobody ever fills {counted(len(lost), 'tensor')}:\n{listing(where)}\n"
             f"say what they get: build(…, recipe=[Rule({lost[0].name!r}, …)])"
         )
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .._copied import copied_values, held_whole
 from .._entry import Row
-from .._errors import ArgumentError, FileError, PlanError, WriteError, listing, nearest
+from .._errors import ArgumentError, FileError, PlanError, WriteError, counted, listing, nearest
 from .._execute import Batch
 from .._files import memory_of
 from .._plan import Plan
@@ -146,7 +146,8 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
     strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if strange:
         raise WriteError(
-            f"{len(strange)} values of the state_dict are no tensors, and safetensors holds only those:\n{listing(strange)}"
+            f"{counted(len(strange), 'value of the state_dict is no tensor', 'values of the state_dict are no tensors')}, and safetensors holds "
+            f"nothing else:\n{listing(strange)}"
         )
     return state
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .._checkpoint.pieces import made_whole
 from .._entry import Row
-from .._errors import ArgumentError, ArgumentTypeError
+from .._errors import ArgumentError, ArgumentTypeError, counted
 from .._plan import Plan
 from .._table import columns, law_text, number, shape_text, terminal_width, wrapped
 from .._tensors import why_not_drawable
@@ -105,11 +105,13 @@ class Diff:
             head = ("tensor", "differs in", "a", "b", "first element, largest gap")
             kept = [i for i in range(5) if any(row[i] for row in rows)]
             lines = columns([tuple(row[i] for i in kept) for row in (head, *rows)], width)
-        counted = f"{self.tensors} tensors" + (f", {self.elements} elements" if self.elements else "")
-        foot = [f"{len(self.entries)} differences in {counted}" if self.entries else f"the same: {counted}"]
+        compared = counted(self.tensors, "tensor") + (", " + counted(self.elements, "element") if self.elements else "")
+        foot = [f"{counted(len(self.entries), 'difference')} in {compared}" if self.entries else f"the same: {compared}"]
         if self.unchecked:
             those = self.unchecked[0] + (", …" if len(self.unchecked) > 1 else "")
-            foot.append(f"{len(self.unchecked)} tensors are kept or derived, so nobody can draw them again: {those}")
+            foot.append(
+                f"{counted(len(self.unchecked), 'tensor is', 'tensors are')} kept or derived, which nobody can draw again: {those}"
+            )
         return "\n".join([*lines, *wrapped(foot, width)])
 
     def __str__(self) -> str:

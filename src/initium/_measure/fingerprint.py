@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from .. import _laws as laws
 from .._entry import Row
-from .._errors import ArgumentError, PlanError, WriteError, listing, nearest
+from .._errors import ArgumentError, PlanError, WriteError, counted, listing, nearest
 from .._execute import Batch
 from .._inventory import inventory
 from .._patterns import is_literal, matches
@@ -133,7 +133,7 @@ def plan_fingerprint(plan: Plan, dtype: torch.dtype | None = None, only: str | I
     lost = [f"{row.name} ({row.decision.kind})" for row in rows if row.decision.program is None]
     if lost:
         raise PlanError(
-            f"the plan does not hold the values of {len(lost)} tensors:\n{listing(lost)}\n"
+            f"the plan does not hold the values of {counted(len(lost), 'tensor')}:\n{listing(lost)}\n"
             f"say only=[…] here and in initium.fingerprint to compare the others"
         )
     total = Fingerprint()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .._errors import ArgumentTypeError, FileError, nearest
+from .._errors import ArgumentTypeError, FileError, counted, nearest
 from .._files import read_text, sentence
 from .._inventory import Slot, inventory
 from .._text.forms import dtype_name
@@ -143,7 +143,9 @@ def _indexed(folder: Path, index: Path) -> list[Path]:
         raise FileError(f"{index} is not an index: a mapping with weight_map, from names to files, is expected") from None
     lacking = [name for name in names if not (folder / str(name)).is_file()]
     if lacking:
-        raise FileError(f"{index} names {len(lacking)} files that are not there: {', '.join(map(str, lacking[:3]))}")
+        raise FileError(
+            f"{index} names {counted(len(lacking), 'file that is', 'files that are')} not there: {', '.join(map(str, lacking[:3]))}"
+        )
     return [folder / str(name) for name in names]
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .._entry import Entry
+from .._errors import counted
 from .._plan import Plan
 from .._table import columns, number, shape_text, terminal_width, wrapped
 from .._text.forms import dtype_name, number_form
@@ -112,14 +113,18 @@ class Stats(Mapping[str, TensorStats]):
         width = width or terminal_width()
         lines = columns([tuple(row[i] for i in kept) for row in (head, *shown)], width)
         bad = [one.name for one in self._tensors.values() if one.nan or one.inf]
-        foot = [f"{self.non_finite} elements of {len(bad)} tensors are not finite, the first in {bad[0]}"] if bad else []
+        foot = (
+            [f"{counted(self.non_finite, 'element')} of {counted(len(bad), 'tensor')} not finite, the first in {bad[0]}"]
+            if bad
+            else []
+        )
         return "\n".join([*lines, *wrapped(foot, width)])
 
     def __str__(self) -> str:
         return self.table()
 
     def __repr__(self) -> str:
-        return f"<Stats of {self.label}: {len(self)} tensors, {self.non_finite} elements not finite>"
+        return f"<Stats of {self.label}: {counted(len(self), 'tensor')}, {counted(self.non_finite, 'element')} not finite>"
 
 
 def stats(source: nn.Module | str | Path, plan: Plan | str | Path | None = None) -> Stats:

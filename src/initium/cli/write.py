@@ -47,7 +47,7 @@ def command(
     """
     from .._checkpoint.pieces import checked_dtype, count_bytes
     from .._checkpoint.write import check_output, write_plan
-    from .._errors import ArgumentError
+    from .._errors import ArgumentError, counted
     from .._plan import Plan
     from .._text.plans import plan_digest
 
@@ -81,7 +81,7 @@ def command(
         )
     files = [path] if path.is_file() else [file for file in path.iterdir() if not file.name.startswith(".")]
     size = count_bytes(sum(file.stat().st_size for file in files))
-    of = "" if path.is_file() else f"{len(files)} files, "
+    of = "" if path.is_file() else f"{counted(len(files), 'file')}, "
     click.echo(f"{path}: {of}{size}, seed {plan.seed}, plan {plan_digest(plan)}")
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
-from ..._errors import InitiumError, ModelError
+from ..._errors import InitiumError, ModelError, counted
 from ..._inventory import Inventory, Slot, inventory
 from ..._measure.sources import tensors_of
 from ..._tensors import is_dtensor
@@ -93,7 +93,9 @@ def collect(
         clock.lap("spectra")
     meta = [slot.name for slot in inv.slots if slot.tensor.is_meta]
     if meta:
-        why["values"] = NotRun("values", f"{len(meta)} tensors are on meta and have no values, the first {meta[0]}")
+        why["values"] = NotRun(
+            "values", f"{counted(len(meta), 'tensor is', 'tensors are')} on meta, without values, the first {meta[0]}"
+        )
     if make is not None:
         _rebuilt(seen, make, seed, wanted, why, bool(meta))
         clock.lap("second build")
@@ -243,13 +245,12 @@ def _probed(seen: Seen, inputs: Any, wanted: Wanted, why: dict[str, NotRun], met
     elements = sum(one.tensor.numel() for one in seen.tensors.values() if one.tensor is not None)
     reason = ""
     if meta:
-        reason = f"{len(meta)} tensors are on meta, the first {meta[0]}: it cannot be run"
+        reason = f"{counted(len(meta), 'tensor is', 'tensors are')} on meta, the first {meta[0]}: it cannot be run"
     backward = wanted.backward
     sharded = [one.name for one in seen.tensors.values() if one.slot is not None and is_dtensor(one.slot.tensor)]
     if sharded:  # its hooks gather and free what a probe looks at
-        reason = (
-            f"{len(sharded)} tensors are sharded, the first {sharded[0]}: audit the model before it is, its values are the same"
-        )
+        many = counted(len(sharded), "tensor is", "tensors are")
+        reason = f"{many} sharded, the first {sharded[0]}: audit the model before it is, its values are the same"
         why["forward"], why["grad"] = NotRun("forward", reason), NotRun("grad", reason)
         return
     if elements > _PROBED and inputs is None:

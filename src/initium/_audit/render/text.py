@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from ..._errors import counted
 from ..._grouping import grouped
 from ..._table import terminal_width
 from ..report import Finding, Report
@@ -16,8 +17,8 @@ def text(report: Report, least: str = "info", width: int | None = None) -> str:
     """The report; findings below ``least`` are only counted."""
     width = max(min(width or terminal_width(), 120), 40)
     shown = report.at_least(least)
-    head = f"{printable(report.label)}: {report.measured.parameters:,} parameters"
-    head += f", {len(report.measured.tensors)} tensors, seed {report.seed}"
+    head = f"{printable(report.label)}: {counted(report.measured.parameters, 'parameter')}"
+    head += f", {counted(len(report.measured.tensors), 'tensor')}, seed {report.seed}"
     if report.measured.inputs:
         head += f", run on {report.measured.inputs}"
     blocks = [_wrapped(head, "", "  ", width)]
@@ -45,7 +46,7 @@ def _finding(finding: Finding, width: int) -> str:
 def _foot(report: Report, hidden: int, width: int) -> str:
     counts = [(report.count("error"), "error"), (report.count("warning"), "warning"), (report.count("info"), "note")]
     said = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n) or "nothing found"
-    lines = [f"{said}; {len(report.passed)} checks passed, {len(_codes(report))} not run"]
+    lines = [f"{said}; {counted(len(report.passed), 'check')} passed, {len(_codes(report))} not run"]
     if hidden:
         lines.append(f"{hidden} of less weight not shown: --min-severity info shows them")
     by_reason: dict[str, list[str]] = {}
