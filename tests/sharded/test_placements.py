@@ -11,6 +11,8 @@ from fake_ranks import NoCollectives, fake_rank
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
 
@@ -32,14 +34,35 @@ def indices(region: Region | None, shape: tuple[int, ...]) -> Tensor:
     return index
 
 
+def cut(whole: Tensor, mesh: DeviceMesh, placements: Sequence[Placement]) -> DTensor:
+    """What ``distribute_tensor`` gives; where the placements are fully_shard's over tensor parallelism, what those two cut in turn.
+
+    (torch 2.13's ``distribute_tensor`` takes ``_StridedShard`` at its word, which for uneven sizes its own ``full_tensor`` does not
+    undo; what fully_shard cuts it does.)
+    """
+    tensor = distribute_tensor(whole, mesh, list(placements), src_data_rank=None)
+    for axis in range(whole.dim()):
+        cutting = [i for i, p in enumerate(placements) if not p.is_replicate() and p.dim % whole.dim() == axis]  # type: ignore[attr-defined]
+        strided = [i for i in cutting if isinstance(placements[i], _StridedShard)]
+        others = math.prod(mesh.shape[i] for i in cutting if i not in strided)
+        if strided != cutting[:1] or not strided or placements[strided[0]].split_factor != others:  # type: ignore[attr-defined]
+            continue
+        plain = [Replicate() if i == strided[0] else p for i, p in enumerate(placements)]
+        before = cut(whole, mesh, plain)._local_tensor
+        parts = before.split(max(1, -(-before.shape[axis] // mesh.shape[strided[0]])), axis)
+        mine = mesh.get_coordinate()[strided[0]]  # type: ignore[index]
+        local = parts[mine] if mine < len(parts) else before.narrow(axis, 0, 0)
+        return DTensor.from_local(local, mesh, placements, run_check=False, shape=whole.shape, stride=whole.stride())
+    return tensor
+
+
 def check(shape: tuple[int, ...], mesh_shape: Sequence[int], placements: Sequence[Placement]) -> list[list[int]]:
     """On every rank the region is what ``distribute_tensor(arange)`` left there; what each of them holds."""
     found = []
     for rank in range(math.prod(mesh_shape)):
         with fake_rank(rank, *mesh_shape) as mesh:
             whole = torch.arange(math.prod(shape)).view(shape)
-            tensor = distribute_tensor(whole, mesh, list(placements), src_data_rank=None)
-            local, region = located(tensor)
+            local, region = located(cut(whole, mesh, placements))
             assert local.flatten().tolist() == indices(region, shape).flatten().tolist(), (rank, placements)
             found.append(local.flatten().tolist())
     return found
@@ -65,6 +88,37 @@ def check(shape: tuple[int, ...], mesh_shape: Sequence[int], placements: Sequenc
 def test_one_axis_on_every_mesh(mesh_shape: tuple[int, ...], placements: list[Placement], size: int) -> None:
     held = check((size,), mesh_shape, placements)
     assert sorted({i for part in held for i in part}) == list(range(size)), "together they hold all of it"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 13, 14, 15, 257])
+@pytest.mark.parametrize(
+    ("mesh_shape", "tensor_parallel"),
+    [
+        ((3, 2), [Shard(0)]),
+        ((2, 3), [Shard(0)]),
+        ((4, 2), [Shard(0)]),
+        ((3, 2, 2), [Shard(0), Shard(0)]),
+        ((2, 3, 2), [Shard(1), Shard(0)]),
+    ],
+)
+def test_fully_shard_over_tensor_parallelism_whatever_the_size(
+    mesh_shape: tuple[int, ...], tensor_parallel: list[Placement], size: int
+) -> None:
+    """The parts are those that fully_shard itself has cut, and together they are all."""
+    held = []
+    for rank in range(math.prod(mesh_shape)):
+        with fake_rank(rank, *mesh_shape) as mesh:
+            names = mesh.mesh_dim_names
+            assert names is not None
+            whole = torch.arange(size * 6.0).view(size, 6)
+            model = nn.Linear(6, size, bias=False)
+            inner = mesh[names[1:]] if len(names) > 2 else mesh[names[1]]
+            model.weight = nn.Parameter(distribute_tensor(whole, inner, tensor_parallel, src_data_rank=None))
+            fully_shard(model, mesh=mesh[names[0]])
+            local, region = located(model.weight)
+            assert torch.equal(local.flatten().long(), indices(region, (size, 6)).flatten()), (rank, model.weight.placements)  # type: ignore[union-attr]
+            held += local.flatten().tolist()
+    assert sorted(held) == whole.flatten().tolist()
 
 
 @st.composite
@@ -103,8 +157,8 @@ def test_what_is_drawn_on_a_mesh_is_the_slice_of_the_whole(
     whole = model.weight.detach().clone()
     for rank in range(math.prod(mesh_shape)):
         with fake_rank(rank, *mesh_shape) as mesh:
-            expected = distribute_tensor(whole, mesh, placements, src_data_rank=None)
-            blank = distribute_tensor(torch.full_like(whole, 9), mesh, placements, src_data_rank=None)
+            expected = cut(whole, mesh, placements)
+            blank = cut(torch.full_like(whole, 9), mesh, placements)
             model.weight = nn.Parameter(blank)
             with NoCollectives():
                 plan.apply(model)
@@ -166,8 +220,6 @@ def test_the_plan_says_what_each_rank_computes_whole() -> None:
 
 
 def test_a_rank_outside_the_mesh_has_nothing_to_do() -> None:
-    from torch.distributed.device_mesh import DeviceMesh
-
     with fake_rank(3, 4):
         mesh = DeviceMesh("cpu", [0, 1])
         tensor = distribute_tensor(torch.zeros(7, 10), mesh, [Shard(0)], src_data_rank=None)

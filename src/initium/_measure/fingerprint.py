@@ -82,7 +82,8 @@ def fingerprint(
         only: names or globs; nothing else is counted.
         prefix: what goes before every name.
         rename: from the model's names to the whole model's, for pipeline stages that count from 0 again.
-        group: a process group over which the parts are added up (one small all_reduce), as ``torch.distributed.group.WORLD``.
+        group: a process group over which the parts are added up (one small all_reduce), as ``torch.distributed.group.WORLD``. Copies
+            of the model that no DTensor's mesh tells of count each: take a group that holds one.
 
     Returns:
         A Fingerprint: this process's part, or with ``group`` the whole.

@@ -128,27 +128,44 @@ def _region_of(tensor: Tensor, local: Tensor) -> Region | str:
     order = getattr(tensor._spec, "shard_order", None)  # type: ignore[attr-defined]
     # Not the placements themselves: old torch says that Shard(0) == _StridedShard(0).
     said = tuple((type(p), getattr(p, "dim", None), getattr(p, "split_factor", None)) for p in placements)
-    key = (shape, tuple(mesh.shape), tuple(coordinate), said, order)
+    key = (shape, tuple(mesh.shape), tuple(coordinate), said, order, tuple(local.shape))
     region = _REGIONS.get(key)
     if region is None:
         if len(_REGIONS) > 4096:
             _REGIONS.clear()
-        region = _REGIONS[key] = _region(shape, tuple(mesh.shape), tuple(coordinate), placements, order)
-    # (0, 4) and (0, 0) are both nothing: torch's tools differ in what they write for an empty part.
-    if (
-        isinstance(region, Region)
-        and region.local_shape != tuple(local.shape)
-        and math.prod(region.local_shape) + local.numel()
-    ):
-        return (
-            f"its placements {tuple(placements)} give this rank a part of shape {region.local_shape}, but it has "
-            f"{tuple(local.shape)}: shard sizes that the mesh divides, or use a newer torch"
-        )
+        region = _REGIONS[key] = _fitting(shape, tuple(mesh.shape), tuple(coordinate), placements, order, tuple(local.shape))
     return region
 
 
+def _fitting(
+    shape: tuple[int, ...],
+    sizes: tuple[int, ...],
+    coordinate: tuple[int, ...],
+    placements: Sequence[Any],
+    order: Any,
+    local: tuple[int, ...],
+) -> Region | str:
+    """The region whose shape the local tensor has: as fully_shard cuts, or, where that does not fit, as the placements themselves do."""
+    region: Region | str = ""
+    for as_placed in (False, True):
+        region = _region(shape, sizes, coordinate, placements, order, as_placed)
+        # (0, 4) and (0, 0) are both nothing: torch's tools differ in what they write for an empty part.
+        if isinstance(region, Region) and (region.local_shape == local or not math.prod(region.local_shape) + math.prod(local)):
+            return region
+    if isinstance(region, str):
+        return region
+    return (
+        f"its placements {tuple(placements)} give this rank a part of shape {region.local_shape}, but it has {local}: {_UNEVEN}"
+    )
+
+
 def _region(
-    shape: tuple[int, ...], sizes: tuple[int, ...], coordinate: tuple[int, ...], placements: Sequence[Any], order: Any
+    shape: tuple[int, ...],
+    sizes: tuple[int, ...],
+    coordinate: tuple[int, ...],
+    placements: Sequence[Any],
+    order: Any,
+    as_placed: bool = False,
 ) -> Region | str:
     splits: list[list[int]] = [[] for _ in shape]  # the mesh dimensions that cut each axis, in the order in which they do
     for index, placement in enumerate(placements):
@@ -168,27 +185,41 @@ def _region(
     for axis, size in enumerate(shape):
         cuts = [(placements[index], sizes[index], coordinate[index]) for index in splits[axis]]
         try:
-            found = _runs(size, axis, cuts)
+            runs.append(_runs(size, axis, cuts if as_placed else _in_turn(axis, cuts)))
         except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             return (
                 f"torch {torch.__version__} cannot cut {size} rows into the uneven parts of {tuple(placements)} "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): {_UNEVEN}"
             )
-        if not _as_fully_shard_cuts(size, axis, cuts, found):
-            return (
-                f"torch describes it by {tuple(placements)}, which for {size} rows is not how fully_shard cuts them: {_UNEVEN}"
-            )
-        runs.append(found)
     return Region(shape, tuple(runs))
 
 
-_UNEVEN = (
-    "shard sizes that the mesh divides, or use torch 2.10 or newer, with one mesh dimension of tensor parallelism to an axis"
-)
+_UNEVEN = "shard sizes that the mesh divides, or use a newer torch"
+
+_Cut = tuple[Any, int, int]
+"""(placement, number of parts, which part is ours)"""
 
 
-def _runs(size: int, axis: int, cuts: Sequence[tuple[Any, int, int]]) -> Runs:
-    """What is left of an axis after its cuts (placement, parts, which part is ours)."""
+def _in_turn(axis: int, cuts: list[_Cut]) -> list[_Cut]:
+    """The cuts in the order in which they were made: what stands as ``_StridedShard`` first is fully_shard, which came last.
+
+    For sizes that the mesh divides the placements' own methods give the same; for others they do not, and the tensor is as it was cut.
+    """
+    strided = [cut for cut in cuts if type(cut[0]).__name__ == "_StridedShard"]
+    plain = [cut for cut in cuts if cut not in strided]
+    if (
+        len(strided) != 1
+        or cuts[0] is not strided[0]
+        or strided[0][0].split_factor != math.prod(parts for _, parts, _ in plain)
+    ):
+        return cuts
+    from torch.distributed.tensor import Shard
+
+    return [*plain, (Shard(axis), *strided[0][1:])]
+
+
+def _runs(size: int, axis: int, cuts: Sequence[_Cut]) -> Runs:
+    """What is left of an axis after its cuts."""
     shape = [1] * axis + [size]
     if all(type(placement).__name__ == "Shard" for placement, _, _ in cuts):
         view = torch.empty(shape, device="meta")  # contiguous cuts: the view itself knows where it begins
@@ -209,22 +240,6 @@ def _joined(indices: list[int]) -> Iterator[tuple[int, int]]:
         if place == len(indices) or indices[place] != indices[place - 1] + 1:
             yield indices[start], place - start
             start = place
-
-
-def _as_fully_shard_cuts(size: int, axis: int, cuts: Sequence[tuple[Any, int, int]], found: Runs) -> bool:
-    """Whether tensor parallelism first, fully_shard last, gives the same: in uneven cases on several mesh dimensions it may not."""
-    strided = [cut for cut in cuts if type(cut[0]).__name__ == "_StridedShard"]
-    plain = [cut for cut in cuts if cut not in strided]
-    if (
-        len(strided) != 1
-        or cuts[0] is not strided[0]
-        or strided[0][0].split_factor != math.prod(parts for _, parts, _ in plain)
-    ):
-        return True
-    from torch.distributed.tensor import Shard
-
-    last = (Shard(axis), strided[0][1], strided[0][2])
-    return _runs(size, axis, [*plain, last]) == found
 
 
 def _same_storage(a: Tensor, b: Tensor) -> bool:
