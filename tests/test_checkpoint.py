@@ -256,7 +256,7 @@ def test_a_state_dict_that_holds_more_than_tensors(tmp_path: Path) -> None:
             pass
 
     model = Extra(3, 2)
-    with pytest.raises(WriteError, match="1 values of the state_dict are no tensors(.|\n)*_extra_state"):
+    with pytest.raises(WriteError, match="1 value of the state_dict is no tensor(.|\n)*_extra_state"):
         initium.plan(model, "he", seed=0).write(tmp_path / "x.safetensors", values_from=model)
 
 

@@ -214,7 +214,7 @@ def test_a_sample_finds_a_difference_at_the_end(tmp_path: Path) -> None:
 def test_screen_and_json(sides: dict[str, Tensor], tmp_path: Path) -> None:
     changed(tmp_path / "model.safetensors", "emb.weight", (3, 2), 0.5)
     found = diff(sides["plan"], sides["file"])
-    assert str(found).splitlines()[-1].startswith("1 differences in 9 tensors, ")
+    assert str(found).splitlines()[-1].startswith("1 difference in 9 tensors, ")
     for width in (30, 60, 90):
         assert max(map(len, found.table(width).splitlines())) <= width
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))

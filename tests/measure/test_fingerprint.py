@@ -156,7 +156,5 @@ def test_what_has_no_values_is_refused() -> None:
         initium.fingerprint(nn.Linear(3, 2, device="meta"))
     with pytest.raises(ArgumentError, match="only='wieght' matches no tensor. Did you mean 'weight'"):
         initium.fingerprint(nn.Linear(3, 2), only="wieght")
-    with pytest.raises(
-        PlanError, match=r"the plan does not hold the values of 1 tensors(.|\n)*weight \(kept\)(.|\n)*say only="
-    ):
+    with pytest.raises(PlanError, match=r"the plan does not hold the values of 1 tensor(.|\n)*weight \(kept\)(.|\n)*say only="):
         initium.plan(nn.Embedding(3, 2), "he", seed=0).fingerprint()

@@ -104,7 +104,7 @@ def test_a_folder_is_its_files_or_those_of_its_index(tmp_path: Path) -> None:
     index.write_text(json.dumps({"weight_map": {"a": "1.safetensors"}}))
     assert list(stats(tmp_path)) == ["a"]
     index.write_text(json.dumps({"weight_map": {"a": "3.safetensors"}}))
-    with pytest.raises(FileError, match=r"names 1 files that are not there: 3.safetensors"):
+    with pytest.raises(FileError, match=r"names 1 file that is not there: 3.safetensors"):
         stats(tmp_path)
     index.write_text("{}")
     with pytest.raises(FileError, match="is not an index: a mapping with weight_map"):
