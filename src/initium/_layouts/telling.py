@@ -22,7 +22,8 @@ _EXPERTS = ("*Experts", "*Experts[A-Z0-9]*")
 _ROUTERS = ("*Router", "*Gate", "*Gating", "*MoEGate*")
 # child name -> (names, how many times the inputs its outputs must be, for a class of which nothing else is known; 0: any)
 _CHILDREN: dict[str, tuple[tuple[str, ...], int]] = {
-    **dict.fromkeys(("qkv", "Wqkv", "to_qkv", "qkv_proj", "in_proj_qkv", "qkv_linear", "query_key_value", "c_attn"), (QKV, 3)),
+    **dict.fromkeys(("qkv", "Wqkv", "wqkv", "w_qkv", "W_qkv", "to_qkv", "qkv_proj", "in_proj_qkv", "qkv_linear"), (QKV, 3)),
+    **dict.fromkeys(("query_key_value", "c_attn"), (QKV, 3)),
     **dict.fromkeys(("kv", "Wkv", "to_kv"), (KV, 2)),
     **dict.fromkeys(("gate_up_proj", "w12"), (GATE_UP, 0)),
 }
@@ -120,8 +121,8 @@ def any_class(m: nn.Module) -> Layouts:
     """Children that are packed by their names and sizes, and the weight of a linear map that calls itself so."""
     found = NOTHING
     for child in m._modules:
-        if child in _CHILDREN or child == "kv_b_proj":
-            here = _by_ratio(m, child) if child in _CHILDREN else _latent(m)
+        if child in _CHILDREN or child == "kv_b_proj" or (child == "proj" and type(m).__name__.lower().endswith("glu")):
+            here = _latent(m) if child == "kv_b_proj" else _by_ratio(m, child)
             found = {**found, **here} if found else here
     weight = m._parameters.get("weight")
     if weight is not None and weight.dim() == 2:
@@ -144,7 +145,9 @@ def _by_ratio(m: nn.Module, child: str) -> Layouts:
     ends = None if owner is None else ends_of(owner)
     if ends is None:
         return NOTHING
-    names, times = _CHILDREN[child]
+    names, times = _CHILDREN.get(
+        child, (("up", "gate"), 0)
+    )  # the projection of diffusers' GEGLU and its like: the gate comes second
     inputs, outputs, _ = ends
     if child == "c_attn" and outputs == 2 * inputs:  # GPT-2's cross attention
         names, times = KV, 2

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .._fans import Layout
 from .._inventory import Slot
 
 _BLOCK = re.compile(
@@ -19,13 +18,15 @@ _MIXER = re.compile(r"Mixer$|^Mamba\d?$|ShortConv$|DeltaNet$|RecurrentBlock$|Lin
 _FEED_FORWARD = re.compile(
     r"MLP|Mlp|FeedForward|Feedforward|FeedFoward|FFN|DenseReluDense|DenseActDense|DenseGatedActDense|SwiGLU|GEGLU|Expert|(?<!C)MoE|Moe"
 )
+_ATTENTION_CHILD = re.compile(r"((self|cross|causal|enc_dec|encoder|decoder|multi_?head)_?)?(attn|attention)\d*|mha|mhsa|msa")
+_FEED_FORWARD_CHILD = re.compile(r"(mlp|ffn?|feed_?forward|ffwd)\d*")
 _MIXTURE = re.compile(r"Mo[eE]|Sparse|Experts?$")
 _ROUTER = re.compile(r"Router$|Gate$|Gating$")
 
 _AXES = re.compile(r"_[A-Z]{3}$")  # torchtitan's w1_EFD: experts, hidden, model
-_QUERY = {"q", "c_q", "w_q", "q_proj", "query", "q_lin", "wq", "to_q", "query_proj", "linear_q", "q_proj_weight"}
-_KEY = {"k", "c_k", "w_k", "k_proj", "key", "k_lin", "wk", "to_k", "key_proj", "linear_k", "k_proj_weight"}
-_VALUE = {"v", "c_v", "w_v", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "linear_v", "v_proj_weight"}
+_QUERY = {"q", "c_q", "w_q", "W_q", "Wq", "q_proj", "query", "q_lin", "wq", "to_q", "query_proj", "linear_q", "q_proj_weight"}
+_KEY = {"k", "c_k", "w_k", "W_k", "Wk", "k_proj", "key", "k_lin", "wk", "to_k", "key_proj", "linear_k", "k_proj_weight"}
+_VALUE = {"v", "c_v", "w_v", "W_v", "Wv", "v_proj", "value", "v_lin", "wv", "to_v", "value_proj", "linear_v", "v_proj_weight"}
 _OUTPUT = {
     "o",
     "o_proj",
@@ -35,6 +36,9 @@ _OUTPUT = {
     "dense",
     "out_lin",
     "wo",
+    "Wo",
+    "w_o",
+    "W_o",
     "w_out",
     "to_out",
     "out",
@@ -81,6 +85,16 @@ _IN_BLOCK = {
     "ffn": "up",
     "ffn_output": "down",
 }  # OLMo's and ALBERT's hold their maps themselves
+_ALONE = {
+    "o",
+    "o_proj",
+    "wo",
+    "Wo",
+    "w_o",
+    "W_o",
+    "out_proj",
+    "to_out",
+}  # an attention's output also where it stands in the block itself
 _PACKED = {"q": "query", "k": "key", "v": "value", "gate": "gate", "up": "up"}
 _HEADS = {
     *(
@@ -123,22 +137,22 @@ def is_block(module: nn.Module) -> bool:
     return bool(_BLOCK.search(name)) and not _NOT_A_BLOCK.search(name) and _has_parameters(module)
 
 
-def is_attention(module: nn.Module) -> bool:
-    """Whether its class calls itself attention."""
-    return bool(_ATTENTION.search(type(module).__name__))
+def is_attention(module: nn.Module, name: str) -> bool:
+    """Whether its class, or its owner, calls it attention."""
+    return bool(_ATTENTION.search(type(module).__name__) or _ATTENTION_CHILD.fullmatch(name.rpartition(".")[2]))
 
 
 def _has_parameters(module: nn.Module) -> bool:
     return next(module.parameters(), None) is not None
 
 
-def roles_of(slot: Slot, owner: Owner, in_block: bool) -> Named | None:
-    """What the names say of a weight, or None where they say nothing."""
+def roles_of(slot: Slot, owner: Owner, in_block: bool, of_block: bool = False) -> Named | None:
+    """What the names say of a weight, or None where they say nothing; ``of_block``: its module is the block's own child."""
     roles: list[str] = (
         [_PACKED[name] for name in slot.layout.block_names if name in _PACKED] if slot.layout.role == "weight" else []
     )
     how = "blocks of the layout" if roles else ""
-    said = _by_router(slot, owner) or _by_parent(slot, owner)
+    said = _by_router(slot, owner) or _by_parent(slot, owner, of_block)
     if said is not None:
         role, parent = said
         if role not in roles:
@@ -160,41 +174,50 @@ def _by_router(slot: Slot, owner: Owner) -> tuple[str, str] | None:
     return None
 
 
-def _by_parent(slot: Slot, owner: Owner) -> tuple[str, str] | None:
-    """(role, class whose names said so): the child's name counts below the class that it is known from."""
+def _by_parent(slot: Slot, owner: Owner, of_block: bool) -> tuple[str, str] | None:
+    """(role, class whose names said so): the child's name counts below the class, or the name, that it is known from."""
     names, classes, modules = owner.names, owner.classes, owner.modules
     if slot.local != "weight":  # a parameter of the class itself: experts, MultiheadAttention's q_proj_weight
-        role = _in_class(classes[-1], slot.local, modules[-1], slot.layout)
+        role = _in_class(classes[-1], names[-1], slot.local, modules[-1], False)
         return None if role is None else (role, classes[-1])
     parent, child = len(classes) - 2, names[-1]
     if parent < 0:
         return None
     if child.isdigit():  # an element of a Sequential: torchvision's MLP and MLPBlock, diffusers' to_out.0 and net.2
         return _in_sequence(owner, parent)
-    role = _in_class(classes[parent], child, modules[parent], slot.layout)
+    role = _in_class(classes[parent], names[parent], child, modules[parent], of_block)
     if role is None and classes[parent] == "ModuleDict" and parent > 0:  # minGPT's mlp = ModuleDict(c_fc=…, c_proj=…)
         role = "down" if child in _DOWN else "up" if child in _UP else None
     return None if role is None else (role, classes[parent])
 
 
-def _in_class(cls: str, child: str, module: nn.Module, layout: Layout) -> str | None:
+def _in_class(cls: str, called: str, child: str, module: nn.Module, of_block: bool) -> str | None:
     if re.search(r"(SelfOutput|CrossOutput|AttentionOutput)$", cls) and child in ("dense", "out_proj"):
         return "output"
     if cls.endswith("Intermediate") and child in ("dense", "fc1"):
         return "up"
     if cls.endswith("Output") and child in ("dense", "fc2") and not cls.endswith("ModelOutput"):
         return "down"
-    if _ATTENTION.search(cls):
+    if _ATTENTION.search(cls) or _ATTENTION_CHILD.fullmatch(called):
         return _of_attention(child)
     if _MIXER.search(cls):
         return "output" if child in ("out_proj", "output_proj", "linear_out") else None
-    if _FEED_FORWARD.search(cls):
+    if _FEED_FORWARD.search(cls) or _FEED_FORWARD_CHILD.fullmatch(called):
         return _of_feed_forward(child, module)
-    if _BLOCK.search(cls) and child in _IN_BLOCK:
+    return _of_block(child, module) if of_block or _BLOCK.search(cls) else None
+
+
+def _of_block(child: str, module: nn.Module) -> str | None:
+    """A block that holds its maps itself."""
+    if child in _IN_BLOCK:
         return _IN_BLOCK[child]
-    if _BLOCK.search(cls) and child in ("fc1", "linear1", "fc2", "linear2", "pwconv1", "pwconv2", "lin1", "lin2"):
+    if child in ("fc1", "linear1", "fc2", "linear2", "pwconv1", "pwconv2", "lin1", "lin2"):
         return "up" if child.endswith("1") else "down"
-    return None
+    if child in ("gate_proj", "up_proj", "down_proj"):
+        return child.removesuffix("_proj")
+    if not module._modules.keys() & _QUERY:
+        return None
+    return "output" if child in _ALONE else None if child in _OUTPUT else _of_attention(child)
 
 
 def _of_attention(child: str) -> str | None:
@@ -227,10 +250,11 @@ def _in_sequence(owner: Owner, parent: int) -> tuple[str, str] | None:
         return None
     name, cls = owner.names[parent], owner.classes[parent]
     above = owner.classes[parent - 1] if parent else ""
-    if name == "to_out" and _ATTENTION.search(above):
+    if name == "to_out" and parent and (_ATTENTION.search(above) or _ATTENTION_CHILD.fullmatch(owner.names[parent - 1])):
         return "output", above
-    known: object = _FEED_FORWARD.search(cls) or name in ("mlp", "ffn", "ff", "feed_forward", "feedforward")
-    known = known or (name in ("net", "layers", "seq") and _FEED_FORWARD.search(above))
+    known: object = _FEED_FORWARD.search(cls) or _FEED_FORWARD_CHILD.fullmatch(name)
+    owned = _FEED_FORWARD.search(above) or (parent and _FEED_FORWARD_CHILD.fullmatch(owner.names[parent - 1]))
+    known = known or (name in ("net", "layers", "seq", "fn", "model") and owned)
     maps = [local for local, child in module._modules.items() if child is not None and holds_weight(child)]
     if not known or len(maps) < 2:
         return None

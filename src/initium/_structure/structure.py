@@ -202,7 +202,8 @@ class _Reader:
         for name, slot in self.slots.items():
             if slot.layout.role != "weight" or slot.derived_from is not None:
                 continue
-            found = roles_of(slot, self._owner(name), self._block(name) is not None)
+            of_block = name.rsplit(".", 2)[0] in self.block_of
+            found = roles_of(slot, self._owner(name), self._block(name) is not None, of_block)
             if found is not None:
                 self.roles[name] = found.roles, found.how
 
@@ -314,7 +315,7 @@ class _Reader:
     def _attention(self, name: str) -> str | None:
         parts = name.split(".")[:-1]
         paths = [".".join(parts[: i + 1]) for i in range(len(parts))]
-        return next((path for path in paths if path in self.modules and is_attention(self.modules[path])), None)
+        return next((path for path in paths if path in self.modules and is_attention(self.modules[path], path)), None)
 
     def _numbers(self) -> dict[str, float]:
         numbers: dict[str, float] = {}

@@ -10,7 +10,7 @@ from ._over import DECODER, ENCODER, over
 from .general import general
 
 KINDS = ("one stack", "encoder-decoder")
-_SCALED = ("value", "output", "gate", "up", "down")
+_SCALED = ("output", "gate", "up", "down", "residual_out")
 
 
 def _checked(kind: str) -> bool:
@@ -22,6 +22,7 @@ def _checked(kind: str) -> bool:
 def _scaled(where: str | None, gain: str, initializer: type[XavierNormal]) -> list[Rule]:
     """Value, output and feed-forward weights by a gain; query and key by 1, also where all three are packed in one tensor."""
     return [
+        Rule(where, initializer(gain), role="value"),
         Rule(where, initializer(gain), role=_SCALED),
         Rule(where, initializer(), role=("query", "key"), optional=True),
         Rule(where, initializer(gain), role="value", gates="v", optional=True),

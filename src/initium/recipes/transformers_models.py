@@ -106,11 +106,16 @@ def t5(factor: float = 1.0) -> Recipe:
     Source: transformers, modeling_t5.py, ``T5PreTrainedModel._init_weights``; Raffel et al. 2019 (1910.10683), Mesh TensorFlow.
     """
     f = f"{factor!r}"
+    small = Normal(f"{f} / sqrt(fan_in * fan_out / heads)")
     return everything(
         Normal(f"{f} / sqrt(fan_in)"),
         Normal(factor),
         Rule(role="norm", initializer=factor, optional=True),
-        Rule(role="query", initializer=Normal(f"{f} / sqrt(fan_in * fan_out / heads)")),
+        Rule(role="query", initializer=small),
+        Rule(
+            role=("key", "value"), initializer=Normal(f"{f} / sqrt(fan_in)"), optional=True
+        ),  # also where they are packed with q
+        Rule(role="query", initializer=small, gates="q", optional=True),
         Rule("**.relative_attention_bias.weight", Normal(f"{f} / sqrt(width)"), optional=True),
         Rule(role="head", initializer=Normal(factor), optional=True),
         Rule("**.{classification_head.**,qa_outputs}", weight=Normal(f"{f} / sqrt(fan_in)"), optional=True),
