@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -38,6 +39,8 @@ READS: dict[str, Callable[[torch.Tensor], Any]] = {
     "numpy": lambda w: w.detach().numpy().copy(),
     "asarray": lambda w: np.array(np.asarray(w.detach())),
     "dlpack": lambda w: np.from_dlpack(w.detach()).copy(),
+    "dlpack capsule": lambda w: torch.from_dlpack(torch.utils.dlpack.to_dlpack(w.detach())).tolist(),
+    "bytes of safetensors": lambda w: safetensors.torch.load(safetensors.torch.save({"w": w.detach()}))["w"].tolist(),
     "float of each": lambda w: [float(x) for row in w.data for x in row],
     "list of rows": lambda w: [row.tolist() for row in w.data],
     "max": lambda w: [max(row).item() for row in w.data] and w.tolist(),

@@ -30,7 +30,12 @@ from .values import Cut, Fill
 
 # these ask for the address to tell tensors apart, not to read there
 _IDENTITY = ("torch", "transformers", "accelerate", "safetensors", "timm", "torchvision", "peft", "huggingface_hub")
-_ESCAPES = ("numpy", "__array__", "__dlpack__")  # what they give shares the memory, so it can be written through
+_READERS = (
+    "_typed_storage",
+    "_tobytes",
+    "_to_ndarray",
+)  # and these functions of theirs do read: pickling, and a file of safetensors
+_ESCAPES = ("numpy", "__array__", "__dlpack__", "to_dlpack")  # what they give shares the memory, so it can be written through
 _DEEPCOPY: Callable[..., Tensor] = Tensor.__deepcopy__
 
 
@@ -45,9 +50,9 @@ def _read(recorder: Recorder, name: str, tensor: Tensor) -> None:
             record.shown = tensor.detach().clone()
 
 
-def _reading(name: str) -> Callable[..., Any]:
-    """A method of Tensor that reads, with the draw before it."""
-    method: Callable[..., Any] = getattr(Tensor, name)
+def _reading(owner: Any, name: str) -> tuple[Any, str, Callable[..., Any]]:
+    """A method of Tensor, or a function, that reads, with the draw before it."""
+    method: Callable[..., Any] = getattr(owner, name)
     tells_apart, moves = name in ("data_ptr", "untyped_storage"), name == "share_memory_"
 
     def read_first(recorder: Recorder, tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -58,7 +63,7 @@ def _reading(name: str) -> Callable[..., Any]:
                 return method(tensor, *args, **kwargs)
         return method(tensor, *args, **kwargs)
 
-    return read_first
+    return owner, name, read_first
 
 
 def _deepcopy(recorder: Recorder, tensor: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -76,9 +81,9 @@ def _deepcopy(recorder: Recorder, tensor: Tensor, memo: dict[int, Any]) -> Tenso
 
 
 def _asks_who(caller: FrameType) -> bool:
-    """Whether a library asks for an address, to tell tensors apart; pickling, which takes the storage, does read it."""
+    """Whether a library asks for an address to tell tensors apart."""
     library = caller.f_globals.get("__name__", "").partition(".")[0] in _IDENTITY
-    return library and caller.f_code.co_name != "_typed_storage"
+    return library and caller.f_code.co_name not in _READERS
 
 
 @contextlib.contextmanager
@@ -158,7 +163,8 @@ _READS = (
     "untyped_storage",
 )
 _SEAMS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
-    *((Tensor, name, _reading(name)) for name in _READS),
+    *(_reading(Tensor, name) for name in _READS),
+    *(_reading(module, "to_dlpack") for module in (torch, torch.utils.dlpack)),
     (Tensor, "__deepcopy__", _deepcopy),
     (_apply, "Batch", _RecordedBatch),
     *((torch.nn.init, name, _trunc_normal) for name in ("_no_grad_trunc_normal_",) if hasattr(torch.nn.init, name)),
