@@ -122,7 +122,7 @@ def _sentences(text: str) -> Iterator[None]:
         yield
     except InitiumError:
         raise
-    except Exception as error:  # a constructor may raise anything
+    except (Exception, SystemExit) as error:  # a constructor may raise anything
         hint = "; give arguments by --arg key=value" if isinstance(error, TypeError) else ""
         raise ArgumentError(f"{text} cannot be built: {type(error).__name__}: {error}{hint}") from error
 
@@ -162,7 +162,7 @@ def _from_file(path: Path, name: str) -> Callable[..., object]:
             with_torchvision(lambda: loader.exec_module(module))
     except SyntaxError as error:
         raise FileError(f"{path}:{error.lineno}:{error.offset}: {error.msg}") from None
-    except Exception as error:  # the file is the user's and may raise anything
+    except (Exception, SystemExit) as error:  # the file is the user's and may raise anything
         raise ArgumentError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     finally:
         if previous is not None:
@@ -178,7 +178,7 @@ def _imported(name: str) -> Any:
         known = [*_LIBRARIES, *sys.modules]
         what = f"there is no module {error.name!r}" if error.name else str(error)
         raise ArgumentError(f"{name} cannot be imported: {what}.{nearest(name, known)} A model is {FORMS}") from None
-    except Exception as error:  # a module may raise anything
+    except (Exception, SystemExit) as error:  # a module may raise anything
         raise ArgumentError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from statistics import NormalDist
+from typing import Any
 
 from .measure.law import Law
 from .measure.seen import Seen, TensorSeen
@@ -43,6 +44,15 @@ def variance_z(ratio: float, law: Law, elements: int) -> float:
         return t
     root: float = max(1 + skew * t / 2, 0.0) ** (1 / 3)
     return 6 / skew * (root - 1) + skew / 6
+
+
+def config_of(seen: Seen) -> tuple[Any, Any]:
+    """A model's configuration and the part of it that is about text, as transformers has them; None where they cannot be read."""
+    try:
+        config = getattr(seen.model, "config", None)
+        return config, config.get_text_config() if hasattr(config, "get_text_config") else config
+    except Exception:  # an attribute may be a property that raises anything
+        return None, None
 
 
 def by_shape(seen: Seen, families: tuple[str, ...]) -> Iterator[tuple[TensorSeen, InitCall]]:

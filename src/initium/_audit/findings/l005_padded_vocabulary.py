@@ -48,17 +48,16 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..._structure.names import calls_itself_head
+from ..judge import config_of
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
 
 @check("L005", "padded vocabulary rows are random", "info", level="weights", preview=True, needs=("model",), fix="safe")
 def find(seen: Seen) -> Iterator[Hit]:
-    config: Any = getattr(seen.model, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    _, text = config_of(seen)
     size = getattr(text, "vocab_size", None)
     if not isinstance(size, int) or size < 2:
         return

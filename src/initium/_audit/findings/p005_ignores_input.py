@@ -38,10 +38,13 @@ References:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..measure.seen import Seen, TensorSeen
 from ..registry import Hit, check
+
+_CODEBOOK = re.compile(r"codebook|quanti[sz]|(^|[._])(vq|rvq)([._]|$)")
 
 
 @check("P005", "the output ignores the input", "warning", level="forward")
@@ -61,6 +64,15 @@ def find(seen: Seen) -> Iterator[Hit]:
         where = close[0] if close else last
         before = max((s.order for s in probe.signals if s.order < where.order), default=None)
         behind = "" if before is None else f"; the signal is lost behind {probe.signals[before].name}"
+        codebook = next((one.name for one in seen.sound if _is_empty_codebook(one)), None)
+        if codebook is not None:
+            yield Hit(
+                codebook,
+                f"it is 0 until it is fitted or loaded, and the outputs for independent inputs differ by {apart:.1e} of their size till then",
+                "load it, or fit it by k-means on the first batch; a model that is trained from here starts with it drawn",
+                severity="info",
+            )
+            return
         yield Hit(
             where.name,
             f"the outputs for independent inputs differ by {apart:.1e} of their size{behind}",
@@ -75,3 +87,10 @@ def _is_small_scale(one: TensorSeen) -> bool:
         return 0 < m.largest < 0.1
     trained = one.slot is not None and one.slot.tensor.requires_grad
     return trained and m is not None and m.constant and 0 < m.largest < 0.1 and max(one.shape, default=1) == m.size
+
+
+def _is_empty_codebook(one: TensorSeen) -> bool:
+    """A table of a vector quantiser that is all 0: a buffer, as it is moved by averages and not by gradients."""
+    m = one.moments
+    named = _CODEBOOK.search(one.name.lower())
+    return one.is_buffer and len(one.shape) >= 2 and m is not None and m.constant and m.low == 0 and named is not None

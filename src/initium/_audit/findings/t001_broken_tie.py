@@ -43,8 +43,8 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from ..judge import config_of
 from ..measure.seen import Seen
 from ..registry import Hit, check
 
@@ -52,8 +52,7 @@ from ..registry import Hit, check
 @check("T001", "declared tie is broken", "error", level="static", needs=("model",), fix="safe", explains=("Y001",))
 def find(seen: Seen) -> Iterator[Hit]:
     declared = getattr(seen.model, "_tied_weights_keys", None)
-    config: Any = getattr(seen.model, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config, text = config_of(seen)
     if (
         not declared
         or getattr(text, "tie_word_embeddings", True) is False

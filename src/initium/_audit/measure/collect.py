@@ -112,7 +112,7 @@ def _built(make: Callable[[], nn.Module], seed: int, label: str) -> Construction
         built = run_constructor(make, seed)
     except InitiumError:
         raise
-    except Exception as error:  # a constructor may raise anything
+    except (Exception, SystemExit) as error:  # a constructor may raise anything
         hint = "; give arguments by a lambda" if isinstance(error, TypeError) else ""
         raise ModelError(f"{label} cannot be built: {type(error).__name__}: {first_line(error)}{hint}") from error
     if not isinstance(built.model, nn.Module):
@@ -134,8 +134,13 @@ def measured_tensors(seen: Seen, inv: Inventory, values: bool) -> None:
         seen.tensors[name] = seen.tensors[name]._replace(rows=rows)
 
 
+_SPARSE = frozenset({torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc})
+
+
 def _whole(tensor: Tensor) -> Tensor:
-    """The tensor, gathered where it is sharded: every rank is here."""
+    """The tensor, gathered where it is sharded (every rank is here), and with its zeros where it is sparse."""
+    if tensor.layout in _SPARSE and not tensor.is_meta:
+        return tensor.to_dense()
     return tensor.full_tensor() if is_dtensor(tensor) and not tensor.is_meta else tensor  # type: ignore[attr-defined]
 
 
@@ -202,8 +207,8 @@ def _rebuilt(seen: Seen, make: Callable[[], nn.Module], seed: int, wanted: Wante
 def _otherwise(seen: Seen, buffers: dict[str, Tensor]) -> dict[str, float]:
     """Buffers that are not random and have other values there: by how much at most."""
     found = {}
-    for name, other in buffers.items():
-        mine = seen.tensors.get(name)
+    for name, raw in buffers.items():
+        mine, other = seen.tensors.get(name), _whole(raw)
         if mine is None or mine.tensor is None or mine.unfilled or mine.random or mine.tensor.shape != other.shape:
             continue
         if other.numel() and not torch.equal(mine.tensor, other.to(mine.tensor.dtype)):
@@ -219,7 +224,7 @@ def _unlike(seen: Seen, other: Inventory) -> list[str]:
             continue
         if mine.tensor.shape != slot.tensor.shape or not torch.equal(
             mine.tensor.nan_to_num() if mine.moments is not None and mine.moments.nan else mine.tensor,
-            slot.tensor.detach().nan_to_num() if mine.moments is not None and mine.moments.nan else slot.tensor.detach(),
+            _whole(slot.tensor.detach()).nan_to_num() if mine.moments is not None and mine.moments.nan else _whole(slot.tensor.detach()),
         ):
             unlike.append(slot.name)
     return unlike
@@ -235,7 +240,7 @@ def _unmoved(seen: Seen, other: Inventory) -> list[str]:
         sample = mine.moments.sample  # a draw of which nothing is left, as under an orthogonal parametrisation, is none
         drawn = mine.random and len(sample) >= 16 and 2 * len(sample.unique()) > min(len(sample), 256)
         if drawn and not mine.is_buffer and slot.tensor.requires_grad and mine.tensor.shape == slot.tensor.shape:
-            if torch.equal(mine.tensor, slot.tensor.detach()):
+            if torch.equal(mine.tensor, _whole(slot.tensor.detach())):
                 unmoved.append(slot.name)
     return unmoved
 

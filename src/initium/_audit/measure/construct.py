@@ -178,7 +178,7 @@ def again(make: Maker, seed: int) -> Inventory | None:
         warnings.simplefilter("ignore")
         try:
             return inventory(make())
-        except Exception:  # a constructor may raise anything, and may not like to run twice
+        except (Exception, SystemExit):  # a constructor may raise anything, and may not like to run twice
             return None
 
 
@@ -194,7 +194,7 @@ def missed_on_meta(make: Maker, seed: int) -> tuple[list[str], str, dict[str, Te
         try:
             with torch.device("meta"):
                 model = make()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return f"it cannot be built on meta: {type(error).__name__}: {first_line(error)}"
         way = _filling_of(model)
         if way is None:
@@ -207,7 +207,7 @@ def missed_on_meta(make: Maker, seed: int) -> tuple[list[str], str, dict[str, Te
                         plant(slot.tensor.data)
                 way[1]()
             inv = inventory(model)  # it may have put other tensors in their place
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return f"{way[0]} fails after to_empty: {type(error).__name__}: {first_line(error)}"
         names = [
             slot.name

@@ -121,7 +121,7 @@ def probe(
     Raises:
         CannotRun: it raises on all of them, or returns no tensor of floats; says which and why.
     """
-    failed: list[tuple[Inputs, Exception]] = []
+    failed: list[tuple[Inputs, BaseException]] = []
     with _as_it_was(model), seeded(0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for inputs in tries:
@@ -129,7 +129,7 @@ def probe(
                 return _run(model, inputs, parameters, backward, tuple(twins), set(scales), extras)
             except CannotRun:
                 raise
-            except Exception as error:  # a model may raise anything
+            except (Exception, SystemExit) as error:  # a model may raise anything
                 failed.append((inputs, error))
     if not failed:
         raise CannotRun("no input could be made for it: say inputs= (--input on the command line)")
@@ -216,7 +216,7 @@ def _backward(
     for name in twins:
         grad = grads.get(name)
         if grad is not None and grad.dim() >= 2 and grad.shape[0] > 1:
-            found.alike[name] = rows_of(grad.flatten(1)).n_duplicates
+            found.alike[name] = rows_of((grad.to_dense() if grad.is_sparse else grad).flatten(1)).n_duplicates
     found.after = {name: size for name, size in found.gradients.items() if size == 0.0}
     del outputs, differentiable
     for turn in range(_TURNS):  # each step wakes what lies one zero factor further back
@@ -227,7 +227,7 @@ def _backward(
         try:
             again = [one for one in _floats(model(*other.args, **other.kwargs)) if one.requires_grad]
             grads = _gradients(again, wanted)
-        except Exception as error:  # a model may raise anything, on other inputs too
+        except (Exception, SystemExit) as error:  # a model may raise anything, on other inputs too
             found.unusual.append(f"the second pass raises {type(error).__name__}: {first_line(error)}")
             found.after = {}
             return

@@ -37,4 +37,7 @@ def rms(x: Tensor) -> float:
     """The root of the mean square, in fp64; 0 of nothing."""
     if not x.numel():
         return 0.0
+    if x.is_sparse:  # the gradient of an nn.Embedding(sparse=True)
+        values = x.detach().coalesce().values()
+        return rms(values) * math.sqrt(values.numel() / x.numel())
     return float(torch.linalg.vector_norm(x.detach().float(), dtype=torch.float64)) / math.sqrt(x.numel())
