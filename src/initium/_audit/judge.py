@@ -49,7 +49,7 @@ def variance_z(ratio: float, law: Law, elements: int) -> float:
 def config_of(seen: Seen) -> tuple[Any, Any]:
     """A model's configuration and the part of it that is about text, as transformers has them; None where they cannot be read."""
     try:
-        config = getattr(seen.model, "config", None)
+        config: Any = getattr(seen.model, "config", None)
         return config, config.get_text_config() if hasattr(config, "get_text_config") else config
     except Exception:  # an attribute may be a property that raises anything
         return None, None

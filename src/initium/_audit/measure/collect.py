@@ -224,7 +224,9 @@ def _unlike(seen: Seen, other: Inventory) -> list[str]:
             continue
         if mine.tensor.shape != slot.tensor.shape or not torch.equal(
             mine.tensor.nan_to_num() if mine.moments is not None and mine.moments.nan else mine.tensor,
-            _whole(slot.tensor.detach()).nan_to_num() if mine.moments is not None and mine.moments.nan else _whole(slot.tensor.detach()),
+            _whole(slot.tensor.detach()).nan_to_num()
+            if mine.moments is not None and mine.moments.nan
+            else _whole(slot.tensor.detach()),
         ):
             unlike.append(slot.name)
     return unlike
