@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import subprocess
@@ -249,6 +250,12 @@ def test_any_element_of_a_tensor_that_nobody_holds_costs_the_same() -> None:
     assert fastest(10**11) < 3 * fastest(0)
 
 
+def test_a_link_that_leads_nowhere_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to(tmp_path / "gone")
+    with pytest.raises(FileError, match="the folder .*x cannot be made: it is a link that leads nowhere"):
+        planned().write(tmp_path / "x", max_shard_size=600)
+
+
 # torch.distributed.checkpoint
 
 
@@ -274,6 +281,8 @@ def test_dcp_loads_what_apply_writes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert seen[-1][0] == seen[-1][1]
     with pytest.raises(FileError, match="x is not empty: write to another folder, or say overwrite=True"):
         planned().write(tmp_path / "x", format="dcp")
+    with pytest.raises(FileError, match="has no safetensors file; it is of torch.distributed.checkpoint: load it into a model"):
+        initium.diff(tmp_path / "x", planned())
     planned(2).write(tmp_path / "x", format="dcp", overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
@@ -304,6 +313,45 @@ def test_initium_write_in_parts_and_initium_diff(tmp_path: Path, whole: Path) ->
     bad = run.invoke(main, ["write", str(tmp_path / "plan.json"), "-o", str(out), "--part", "3/2"])
     assert bad.exit_code != 0
     assert "part is i/n with 1 ≤ i ≤ n" in bad.output + bad.stderr
+
+
+def _changed(file: Path, name: str, element: int) -> None:
+    """Turn one bit of one element of a tensor in a file."""
+    data = bytearray(file.read_bytes())
+    length = int.from_bytes(data[:8], "little")
+    entry = json.loads(data[8 : 8 + length])[name]
+    begin, end = entry["data_offsets"]
+    wide = (end - begin) // math.prod(entry["shape"])
+    data[8 + length + begin + element * wide] ^= 1  # the lowest bit of its significand
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("element", [0, 29, 63])
+def test_diff_names_the_tensor_and_the_index_of_the_first_element_that_differs(
+    tmp_path: Path, dtype: str, element: int
+) -> None:
+    planned().save(tmp_path / "plan.json")
+    planned().write(tmp_path / "out", max_shard_size=600 if dtype == "float32" else 300, dtype=dtype)
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())["weight_map"]
+    name = next(key for key, file in index.items() if file.startswith("model-00003-") and key.endswith(".weight"))
+    later = next(key for key, file in index.items() if file.startswith("model-00005-") and key.endswith(".weight"))
+    command = ["diff", str(tmp_path / "out"), str(tmp_path / "plan.json")]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    _changed(tmp_path / "out" / index[name], name, element)
+    if element < 63:  # another one behind it in the same tensor: the first is named
+        _changed(tmp_path / "out" / index[name], name, element + 1)
+    _changed(tmp_path / "out" / index[later], later, 5)
+    where = [element // 8, element % 8]
+    found = CliRunner().invoke(main, command)
+    assert found.exit_code == 1
+    line = next(line for line in found.output.splitlines() if line.startswith(name))
+    assert str(where) in line
+    assert "[0, 5]" in next(line for line in found.output.splitlines() if line.startswith(later))
+    told = json.loads(CliRunner().invoke(main, [*command, "--json"]).output)["entries"]
+    assert [(one["name"], one["what"], one["index"]) for one in told] == [(name, "values", where), (later, "values", [0, 5])]
+    sampled = json.loads(CliRunner().invoke(main, [*command, "--json", "--sample", "64"]).output)["entries"]
+    assert [(one["name"], one["index"]) for one in sampled] == [(name, where), (later, [0, 5])], "64 of 64 elements are all"
 
 
 def test_without_a_recipe_it_is_the_models_own_initialisation(tmp_path: Path) -> None:

@@ -141,6 +141,8 @@ def _made(folder: Path) -> bool:
     try:
         folder.mkdir()
     except FileExistsError:
+        if not folder.is_dir():
+            raise FileError(f"the folder {folder} cannot be made: it is a link that leads nowhere") from None
         return False
     except OSError as error:
         raise FileError(f"the folder {folder} cannot be made: {sentence(error)}") from None

@@ -130,6 +130,8 @@ def _files_in(folder: Path) -> list[Path]:
     if not files:
         pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
         hint = f"; {pickles[0].name} is a pickle, which can run code when it is read: save it as safetensors" if pickles else ""
+        if (folder / ".metadata").exists():
+            hint = "; it is of torch.distributed.checkpoint: load it into a model, and compare that"
         raise FileError(f"{folder} has no safetensors file{hint}")
     return files
 

@@ -70,13 +70,13 @@ def chosen_recipe(name: str, knobs: tuple[str, ...]) -> Recipe:
     return found
 
 
-def captured(text: str, arguments: tuple[str, ...], seed: int) -> Plan:
-    """The plan of the own initialisation of the model that a MODEL argument names."""
+def captured(text: str, arguments: tuple[str, ...], seed: int) -> tuple[nn.Module, Plan]:
+    """The skeleton, and the plan of the own initialisation, of the model that a MODEL argument names."""
     from .._models import capture_model, parsed_arguments
     from .._stream import checked_seed
 
     checked_seed(seed)
-    return capture_model(text, parsed_arguments(arguments), seed=seed)[1]
+    return capture_model(text, parsed_arguments(arguments), seed=seed)
 
 
 def planned(model: nn.Module, recipe: Recipe, seed: int) -> Plan:

@@ -46,7 +46,7 @@ def command(
         if is_file(text):
             return text
         if recipe is None and saved:
-            return captured(text, arguments, saved[0].seed)
+            return captured(text, arguments, saved[0].seed)[1]
         model = built(text, arguments, seed)
         return model if recipe is None else planned(model, recipe, seed)
 

@@ -54,7 +54,7 @@ def command(
 
     recipe = asked_recipe(recipe_name, knobs)  # before a large model is built
     if recipe is None:  # noqa: SIM108
-        plan = captured(model, arguments, seed)
+        plan = captured(model, arguments, seed)[1]
     else:
         plan = planned(built(model, arguments, seed, meta=meta), recipe, seed)
     if output is not None:

@@ -43,7 +43,8 @@ def command(
     """Draw the weights of MODEL, or of a saved plan.json, to a checkpoint that loads with load_state_dict(strict=True).
 
     Without --recipe it is the model's own initialisation, and a model of any size is written without being built. Under torchrun each
-    process writes its part; a run that was killed goes on when it is started again.
+    process writes its part; a run that was killed goes on when it is started again. Of hf: a folder gets its config.json too, so that
+    from_pretrained loads it.
     """
     from .._checkpoint.pieces import checked_dtype, count_bytes
     from .._checkpoint.write import check_output, write_plan
@@ -57,15 +58,15 @@ def command(
         max_shard_size = "5GB"
     checked_dtype(dtype)  # before a large model is built
     check_output(output, overwrite=force, several=max_shard_size is not None or form == "dcp")
-    values_from = None
+    values_from = skeleton = None
     if model.lower().endswith(".json") and not model.startswith("hf:"):
         if recipe_name is not None or knobs or arguments:
             raise ArgumentError(f"{model} is a plan, which has its recipe already: leave out --recipe, --knob and --arg")
         plan = Plan.load(model)
     elif (recipe := asked_recipe(recipe_name, knobs)) is None:
-        plan = captured(model, arguments, seed)
+        skeleton, plan = captured(model, arguments, seed)
     else:
-        values_from = built(model, arguments, seed)
+        skeleton = values_from = built(model, arguments, seed)
         plan = planned(values_from, recipe, seed)
     with _bar(part) as progress:
         path = write_plan(
@@ -79,6 +80,10 @@ def command(
             overwrite=force,
             progress=progress,
         )
+    if skeleton is not None and model.startswith("hf:") and output.is_dir():
+        from ..integrations.transformers import write_config
+
+        write_config(skeleton, output, dtype)
     files = [path] if path.is_file() else [file for file in path.iterdir() if not file.name.startswith(".")]
     size = count_bytes(sum(file.stat().st_size for file in files))
     of = "" if path.is_file() else f"{counted(len(files), 'file')}, "

@@ -8,11 +8,14 @@ model = from_pretrained(AutoModelForSequenceClassification, "bert-base-uncased",
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from .._capture.run import capture
+from .._checkpoint.pieces import checked_dtype
+from .._files import atomic_file
 from .._missing import Missing
 from .._plan import Plan
 
@@ -39,3 +42,22 @@ def from_pretrained(cls: Any, *args: Any, plan: Plan | None = None, seed: int | 
             _, plan = capture(lambda: type(model)(config), seed=seed)
         plan.apply(model, only=Missing(missing, sorted(info.get("unexpected_keys", ()))))
     return (model, info) if wants_info else model  # type: ignore[return-value]
+
+
+def write_config(model: nn.Module, folder: Path, dtype: str | None) -> None:
+    """The model's ``config.json`` into the folder of its weights, so that ``from_pretrained`` loads it; one that is there stays.
+
+    Args:
+        model: of transformers, real or on meta.
+        folder: where its safetensors files are.
+        dtype: of the weights, None for the model's own.
+    """
+    path = folder / "config.json"
+    if path.exists():
+        return
+    config: Any = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    if dtype is not None:
+        setattr(config, "dtype" if hasattr(config, "dtype") else "torch_dtype", checked_dtype(dtype))
+    with atomic_file(path, overwrite=True) as file:
+        file.write(config.to_json_string().encode())
