@@ -32,7 +32,7 @@ def main() -> None:
     x = 3 * torch.randn(512, 64)
     layers = [nn.Linear(64, 128), nn.Linear(128, 128), nn.Linear(128, 10)]
     for words, skips in (("the first layer passed over", 1), ("every layer scaled", 0)):
-        print(f"{words:28}" + "  ".join(f"{std:.3f}" for std in lsuv(layers, x, skips=skips)))
+        print(f"{words:29}" + "  ".join(f"{std:.3f}" for std in lsuv(layers, x, skips=skips)))
 
 
 if __name__ == "__main__":
