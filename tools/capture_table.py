@@ -6,7 +6,8 @@
     python tools/capture_table.py sample                 a dozen of both kinds, for CI: exit 1 if one is not as it should be
 
 Results go to benchmarks/results/capture/*.jsonl as they come, so a run that was stopped goes on where it was; with GLOBs those models are done anew.
-Each model has a process of its own, which is ended after MINUTES, or above MEMORY: one that grows too large takes nothing with it.
+Each model has a process of its own, which is ended after MINUTES, or above MEMORY: one that grows too large takes nothing with it. As many
+run at once as there are cores.
 """
 
 from __future__ import annotations
@@ -284,6 +285,17 @@ def run(kind: str, names: list[str], do: Callable[[str], dict[str, Any]]) -> Ite
             yield name, result
 
 
+def shared_out(names: list[str]) -> tuple[list[str], list[int]]:
+    """This process's share of the names, and the processes that have the others': every n-th each, on n cores."""
+    cores, others = len(os.sched_getaffinity(0)), []
+    for core in range(1, cores):
+        process = os.fork()
+        if not process:
+            return names[core::cores], []
+        others.append(process)
+    return names[::cores], others
+
+
 def results(kind: str) -> dict[str, dict[str, Any]]:
     """The last result of each model."""
     path = RESULTS / f"{kind}.jsonl"
@@ -312,11 +324,14 @@ def main() -> int:
     elif what != "sample":
         done = results(what)
         names = [name for name in names if name not in done]
+    share, others = shared_out(names) if what != "sample" else (names, [])
     bad = 0
-    for name, result in run(what, names, do):
+    for name, result in run(what, share, do):
         wrong = result.get("error") or result.get("differences") or result.get("undefined")
         bad += bool(wrong)
         print(f"{name:<60} {result.get('seconds', ''):>8} {wrong or 'as it should be'}", flush=True)
+    for process in others:
+        os.waitpid(process, 0)
     return bool(bad) if what == "sample" else 0
 
 
