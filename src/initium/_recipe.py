@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -196,6 +197,8 @@ _NAMED: dict[str, Named] = {}
 def named(name: str, *aliases: str) -> Callable[[Factory], Factory]:
     """Register a function that makes a recipe under a name; packages do so through the entry point ``initium.recipes``."""
 
+    name, aliases = name.lower(), tuple(alias.lower() for alias in aliases)
+
     def register(factory: Factory) -> Factory:
         entry = Named(name, factory, aliases)
         for word in (name, *aliases):
@@ -215,12 +218,35 @@ def _home(factory: Factory) -> str:
 def named_recipes() -> dict[str, Named]:
     """Every named recipe, aliases left out, entry points included."""
     from . import recipes  # noqa: F401  (registers ours)
-    from ._plugins import load
+
+    _register_others()
+    return {name: entry for name, entry in sorted(_NAMED.items()) if entry.name == name}
+
+
+@functools.lru_cache(maxsize=1)
+def _register_others() -> None:
+    """Register what other packages bring that has not registered itself; of two of one name the first stays, and a warning says so."""
+    from ._plugins import leave_out, load
 
     for name, found in load("initium.recipes").items():
-        if callable(found) and not any(entry.factory is found for entry in _NAMED.values()):
-            named(name.lower())(found)
-    return {name: entry for name, entry in sorted(_NAMED.items()) if entry.name == name}
+        factory = _always(found) if isinstance(found, Recipe) else found
+        if any(entry.factory is found for entry in _NAMED.values()):
+            continue
+        if not callable(factory):
+            leave_out("initium.recipes", repr(name), f"it is {type(found).__name__}, and not a function that makes a Recipe")
+            continue
+        try:
+            named(name)(factory)
+        except ArgumentError as error:
+            leave_out("initium.recipes", repr(name), str(error))
+
+
+def _always(made: Recipe) -> Factory:
+    def factory() -> Recipe:
+        return made
+
+    factory.__qualname__ = f"the Recipe {made.name or 'itself'}"
+    return factory
 
 
 def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], /, **knobs: Any) -> Recipe:
@@ -263,10 +289,17 @@ def recipe(source: str | Path | Recipe | Rule | Sequence[Rule], /, **knobs: Any)
 def _called(entry: Named, knobs: dict[str, Any]) -> Recipe:
     known = inspect.signature(entry.factory).parameters
     for knob in knobs:
-        if knob not in known:
+        if knob not in known and not any(one.kind is one.VAR_KEYWORD for one in known.values()):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ArgumentError(f"the recipe {entry.name!r} has no knob {knob!r}: {takes}")
+    needed = [knob for knob, one in known.items() if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    if missing := [knob for knob in needed if knob not in knobs]:
+        raise ArgumentError(
+            f"the recipe {entry.name!r} has to be told {', '.join(missing)}: recipe({entry.name!r}, {missing[0]}=…)"
+        )
     made = entry.factory(**knobs)
+    if not isinstance(made, Recipe):
+        raise ArgumentTypeError(f"the recipe {entry.name!r} made {type(made).__name__}, not a Recipe ({_home(entry.factory)})")
     return Recipe(made.rules, name=entry.name, knobs=dict(made.knobs), roles=dict(made.roles))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -118,6 +119,20 @@ def test_a_section_may_run_over_lines_and_be_absent() -> None:
     assert entry.said("Not when") == ""
 
 
+def package(folder: Path, name: str, points: str) -> None:
+    """What an installed package leaves of itself: its name and its entry points."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(points)
+
+
+def run_with(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    paths = f"{folder}:{Path(initium.__file__).parent.parent}"
+    env = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "160"}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8", check=False)
+
+
 def test_a_package_brings_its_own_recipe_and_initializer(tmp_path: Path) -> None:
     (tmp_path / "lab_inits.py").write_text(
         """
@@ -147,12 +162,11 @@ def lab_bare(std: float = 0.5):
     return Recipe([Rule("**", initium.Keep()), Rule(role="weight", initializer=initium.Normal(std))])
 """
     )
-    info = tmp_path / "lab_inits-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-inits\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
+    package(
+        tmp_path,
+        "lab-inits",
         "[initium.recipes]\nlab-recipe = lab_inits:lab\nlab-bare = lab_inits:lab_bare\n"
-        "[initium.initializers]\nlab_narrow = lab_inits:Narrow\n"
+        "[initium.initializers]\nlab_narrow = lab_inits:Narrow\n",
     )
     code = """
 import torch, initium
@@ -162,9 +176,62 @@ print(initium.plan(net, [initium.Rule("**", "lab_narrow")], seed=0)["bias"].std)
 from initium.cli import main
 main(["recipes"], standalone_mode=False)
 """
-    paths = f"{tmp_path}:{Path(initium.__file__).parent.parent}"
-    env = {**__import__("os").environ, "PYTHONPATH": paths, "COLUMNS": "160"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8", check=False)
+    done = run_with(tmp_path, code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("lab_narrow 0.5\n0.000577")
     assert re.search(r"lab-recipe, lab\s.*in this lab\..*our notebook\.", done.stdout)
+
+
+def test_a_broken_package_is_left_out_with_a_warning_and_breaks_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "lab_broken.py").write_text("raise ImportError('libfoo.so is missing')")
+    (tmp_path / "lab_clash.py").write_text(
+        """
+from dataclasses import dataclass
+import initium
+ready = initium.Recipe([initium.Rule("**", initium.Constant(0.25))])
+number = 3
+def he(): return ready
+def needs(scale): return initium.Recipe([initium.Rule("**", initium.Constant(scale))])
+def wrong(): return [1]
+def define():
+    @dataclass(frozen=True)
+    class Normal(initium.Initializer):
+        name = "normal"
+"""
+    )
+    (tmp_path / "lab_normal.py").write_text("import lab_clash; lab_clash.define()")
+    package(
+        tmp_path,
+        "lab-broken",
+        "[initium.recipes]\nbroken = lab_broken:x\nabsent = lab_clash:nothing\nhe = lab_clash:he\nnumber = lab_clash:number\n"
+        "Ready = lab_clash:ready\nneeds = lab_clash:needs\nwrong = lab_clash:wrong\n"
+        "[initium.initializers]\nnormal = lab_normal:x\n[initium.modules]\nm = lab_broken:x\n",
+    )
+    code = """
+import torch, initium
+net = torch.nn.Linear(8, 8)
+print(initium.plan(net, "he", seed=0)["weight"].std, initium.plan(net, "ready", seed=0)["bias"].mean)
+print(initium.plan(net, initium.recipe("needs", scale=2), seed=0)["bias"].mean, initium.Rule("**", "normal"))
+for name in ("needs", "wrong", "broken"):
+    try: initium.recipe(name)
+    except initium.InitiumError as error: print(error)
+from initium.cli import main
+main(["recipes"], standalone_mode=False)
+"""
+    done = run_with(tmp_path, code)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["0.5 0.25", "2 Rule('**', normal)"]
+    assert lines[2] == "the recipe 'needs' has to be told scale: recipe('needs', scale=…)"
+    assert lines[3].startswith("the recipe 'wrong' made list, not a Recipe (lab_clash.wrong)")
+    assert lines[4].startswith("no recipe is called 'broken'")
+    assert any(line.startswith("timm-vit") for line in lines), "ours are listed"
+    for said in (
+        r"the entry point 'broken' \(lab_broken:x, from lab-broken\) of 'initium.recipes': ImportError: libfoo.so is missing",
+        r"'absent' .*: AttributeError: module 'lab_clash' has no attribute 'nothing'",
+        r"'he' of 'initium.recipes': two recipes are called 'he': initium.recipes.general.he and lab_clash.he",
+        r"'number' of 'initium.recipes': it is int, and not a function that makes a Recipe",
+        r"'normal' .*: ArgumentError: two initializers are called 'normal': initium.*Normal and lab_clash.define.<locals>.Normal",
+        r"'m' \(lab_broken:x, from lab-broken\) of 'initium.modules': ImportError",
+    ):
+        assert len(re.findall(said, done.stderr)) == 1, f"{said} in {done.stderr}"

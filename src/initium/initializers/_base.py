@@ -43,10 +43,11 @@ class Initializer:
         if own is not None:
             cls.__post_init__ = _after_the_check(own)  # type: ignore[assignment, method-assign]
         if cls.name:
-            known = Initializer._registry.get(cls.name)
-            if known is not None and known.__qualname__ != cls.__qualname__:
-                raise ArgumentError(f"two initializers are called {cls.name!r}: {known.__qualname__} and {cls.__qualname__}")
-            Initializer._registry[cls.name] = cls
+            known = Initializer._registry.get(cls.name.lower())
+            homes = [f"{one.__module__}.{one.__qualname__}" for one in (known or cls, cls)]
+            if homes[0] != homes[1]:
+                raise ArgumentError(f"two initializers are called {cls.name!r}: {homes[0]} and {homes[1]}")
+            Initializer._registry[cls.name.lower()] = cls
 
     def __post_init__(self) -> None:
         """Arguments are held to their annotations; a subclass checks what they mean."""
