@@ -280,6 +280,12 @@ def test_complex_made_tensors_are_complex():
         (lambda: initializer_class("cut_normal")(a=1, b=0), "cut_normal expects a <= b, got [1, 0]: swap them"),
         (lambda: initializer_class("orthogonal")(math.inf), "orthogonal expects a finite gain, got gain=inf"),
         (lambda: initializer_class("sparse")(1.5), "sparsity"),
+        (lambda: initializer_class("siren")(omega_0=math.inf), "siren expects a finite omega_0 > 0, got omega_0=inf"),
+        (lambda: initializer_class("delta_orthogonal")(1e300), "expects a finite gain, below 1e38 in size, got gain=1e+300"),
+        (
+            lambda: initializer_class("mimetic")()(8, 8),
+            "mimetic has to be told how many heads there are: Mimetic('query', heads=8)",
+        ),
         (lambda: initializer_class("dirac")(-1), "dirac expects groups >= 1, got groups=-1"),
         (lambda: initializer_class("xavier_normal")(-1), "xavier_normal expects gain >= 0, got gain=-1"),
         (lambda: initializer_class("kaiming_normal")(mode="fan"), "mode 'fan' not supported."),

@@ -50,5 +50,5 @@ def test_drop_in_and_refusal():
     torch.manual_seed(1)
     assert a.equal(Siren(omega_0=20)(8, 6))
     assert float(init.siren_(torch.empty(99, 4), first=True).abs().max()) <= 0.25
-    with pytest.raises(InitiumError, match="omega_0 > 0"):
+    with pytest.raises(InitiumError, match="a finite omega_0 > 0"):
         Siren(omega_0=0)

@@ -54,8 +54,8 @@ class DeltaOrthogonal(Initializer):
     gain: Number = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.gain, Expression) and not math.isfinite(cast(float, self.gain)):
-            raise ArgumentError(f"delta_orthogonal expects a finite gain, got gain={self.gain}")
+        if not isinstance(self.gain, Expression) and not abs(cast(float, self.gain)) < 1e38:
+            raise ArgumentError(f"delta_orthogonal expects a finite gain, below 1e38 in size, got gain={self.gain}")
 
     def moments(self, shape: tuple[int, ...], layout: Layout) -> tuple[float, float]:
         if len(shape) not in (3, 4, 5):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .. import _laws as laws
 from .._errors import ArgumentError, nearest
+from .._expressions import Expression
 from .._fans import Layout
 from .._programs import Draw, Made, Program
 from ._base import Initializer, Number
@@ -91,6 +92,8 @@ class Mimetic(Initializer):
                 f"mimetic is for (d, d) weights of attention, or q, k and v packed as (3 d, d), not for {shape}"
             )
         heads = self.heads
+        if isinstance(heads, Expression):
+            raise ArgumentError(f"mimetic has to be told how many heads there are: Mimetic({self.part!r}, heads=8)")
         if (isinstance(heads, float) and not heads.is_integer()) or (
             isinstance(heads, (int, float)) and (heads < 1 or size % heads)
         ):

@@ -25,7 +25,7 @@ class Siren(Initializer):
         omega_0: the frequency in this layer's sine, > 0.
 
     Raises:
-        ArgumentError: omega_0 ≤ 0, or a tensor without fans.
+        ArgumentError: omega_0 ≤ 0 or infinite, or a tensor without fans.
 
     Example:
         >>> float(Siren()(64, 600).abs().max()) <= 0.1 / 30 + 1e-8  # the bound is rounded to fp32
@@ -42,8 +42,8 @@ class Siren(Initializer):
     omega_0: Number = 30.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.omega_0, Expression) and not cast(float, self.omega_0) > 0:
-            raise ArgumentError(f"siren expects omega_0 > 0, got omega_0={self.omega_0}")
+        if not isinstance(self.omega_0, Expression) and not 0 < cast(float, self.omega_0) < math.inf:
+            raise ArgumentError(f"siren expects a finite omega_0 > 0, got omega_0={self.omega_0}")
 
     def law_for(self, shape: tuple[int, ...], layout: Layout) -> laws.Law:
         fan_in = layout.fans(shape)[0]
