@@ -134,6 +134,11 @@ class Watch(TorchDispatchMode):
         self._loading = False
         self._initial = torch.default_generator.initial_seed()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and torch's guard against it would cost as much as the watching."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
