@@ -287,6 +287,27 @@ def test_dcp_loads_what_apply_writes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (OSError(28, "No space left on device"), FileError, "x cannot be written: the disk is full; nothing was left behind"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"), FileError, "the disk is full"),
+        (OSError(13, "no"), FileError, "permission denied"),
+        (ZeroDivisionError("ours"), ZeroDivisionError, "ours"),
+    ],
+)
+def test_what_stops_dcp_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception], message: str
+) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "save", fails)
+    with pytest.raises(raised, match=message):
+        planned().write(tmp_path / "x", format="dcp")
+    assert list(tmp_path.iterdir()) == []
+
+
 # the command line
 
 

@@ -4,6 +4,7 @@
 
     <!-- output: python examples/1_tensor.py -->      what the command prints, exact on every machine
     <!-- varies: initium demo -->                     the same, but different each time: only refreshed, never compared
+                                                      (what begins with a Markdown table stays one)
     <!-- file: examples/1_tensor.py -->               the file
     <!-- table: recipes -->                           a table of the program's own (the functions ``table_…`` below)
 
@@ -51,7 +52,8 @@ def refreshed(text: str, varying: bool = False) -> str:
         if kind == "varies" and not varying:
             return head + old + end
         if kind in ("output", "varies"):
-            return f"{head}```text\n{output(what)}\n```\n{end}"
+            said = output(what)
+            return f"{head}{said}\n{end}" if said.startswith("| ") else f"{head}```text\n{said}\n```\n{end}"
         if kind == "file":
             return f"{head}```python\n{(ROOT / what).read_text('utf-8').rstrip()}\n```\n{end}"
         return f"{head}{globals()['table_' + what]()}\n{end}"

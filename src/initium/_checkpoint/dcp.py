@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributed.checkpoint import FileSystemWriter, save  # type: ignore[attr-defined]
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import SavePlan, TensorWriteData, WriteItem, WriteItemType
@@ -63,10 +64,20 @@ def write_dcp(folder: Path, pieces: list[Piece], plan: Plan, *, overwrite: bool,
             shutil.rmtree(old)
         else:
             hidden.rename(folder)
-    except OSError as error:
-        raise FileError(f"{folder} cannot be written: {sentence(error)}; nothing was left behind") from error
+    except (OSError, CheckpointException) as error:
+        raise FileError(f"{folder} cannot be written: {_refusal(error)}; nothing was left behind") from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _refusal(error: OSError | CheckpointException) -> str:
+    """What the disk said, which torch wraps; its writer of zip files knows a full one by a file that is too short only."""
+    inner = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
+    if isinstance(inner, OSError):
+        return sentence(inner)
+    if "unexpected pos" in str(inner):
+        return "the disk is full"
+    raise inner
 
 
 class _Planner(DefaultSavePlanner):
