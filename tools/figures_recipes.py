@@ -30,6 +30,7 @@ class Shown(NamedTuple):
 
 NETWORKS = {
     "relu": "30 dense layers of 128 ReLU units",
+    "leaky": "50 dense layers of 128 leaky ReLU units of slope 0.4305",
     "tanh": "30 dense layers of 128 tanh units",
     "linear": "30 linear layers of width 64",
     "selu": "30 dense layers of 128 SELU units",
@@ -116,6 +117,9 @@ SHOWN = {
     "timm-beit": Shown("vision", ("timm-vit", "torch")),
     "torch": Shown("relu", ("he",)),
     "torchtitan-llama3": Shown("gated", ("llama", "torch")),
+    "torchtitan-qwen3": Shown("gated", ("torchtitan-llama3", "torch")),
+    "ds-init": Shown("post-norm", ("xavier",), "gradient"),
+    "tat": Shown("leaky", ("he", "torch")),
     "torchvision-convnext": Shown("convnext", ("torch",)),
     "torchvision-densenet": Shown("conv", ("torch",)),
     "torchvision-efficientnet": Shown("depthwise", ("timm-efficientnet", "torch")),

@@ -244,6 +244,7 @@ class Recurrent(nn.Module):
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: Plain(30, 128, torch.relu),
+    "leaky": lambda: Plain(50, 128, lambda x: F.leaky_relu(x, 0.430522949)),
     "tanh": lambda: Plain(30, 128, torch.tanh),
     "linear": lambda: Plain(30, 64, lambda x: x),
     "selu": lambda: Plain(30, 128, F.selu),

@@ -120,6 +120,22 @@ def test_torchtitan_llama3() -> None:
     assert plan["layers.0.attention_norm.weight"].mean == plan["norm.weight"].mean == 1
 
 
+def test_torchtitan_qwen3_scales_its_ends_only_beside_experts() -> None:
+    """0.3.0, models/qwen3/__init__.py: _build_qwen3_layers has _LINEAR_INIT everywhere, _build_qwen3_moe_layers output_init at wo and w2."""
+    plan = initium.plan(Transformer(), "torchtitan-qwen3", seed=0)
+    assert {entry.std for _, entry in plan.items() if entry.kind == "drawn"} == {0.02}
+    net = nn.ModuleDict(
+        {"layers": nn.ModuleDict({str(i): TransformerMoEBlock() for i in range(L)}), "output": nn.Linear(D, VOCAB)}
+    )
+    plan = initium.plan(net, initium.recipe("torchtitan-qwen3", mixture=True), seed=0)
+    ends = {name for name, entry in plan.items() if entry.std == pytest.approx(0.02 / math.sqrt(2 * L))}
+    owners = ("attention.wo.weight", "moe.experts.w2", "moe.shared_experts.w2.weight")
+    assert ends == {f"layers.{i}.{name}" for i in range(L) for name in owners}
+    assert (
+        plan["layers.0.moe.router.gate.weight"].std == plan["layers.2.moe.experts.w3"].std == plan["output.weight"].std == 0.02
+    )
+
+
 class ParallelAttention(nn.Module):
     """Megatron's names."""
 

@@ -40,7 +40,7 @@ def nanogpt(std: float = 0.02, depth: float | None = None) -> Recipe:
     return _with_depth(everything(Normal(std), Normal(std), ends), depth)
 
 
-@named("torchtitan-llama3", "torchtitan")
+@named("torchtitan-llama3", "torchtitan", "torchtitan-deepseek-v3")
 def torchtitan_llama3() -> Recipe:
     """Embeddings N(0, 1), q, k, v and gate N(0, 0.02²), o, up and down 0.02 / √(2 (l + 1)), the head N(0, 1 / d) cut at ±3 σ, norms 1.
 
@@ -80,6 +80,32 @@ def torchtitan_llama3() -> Recipe:
         Rule(role="router", initializer=scaled, optional=True),
         Rule(role="head", initializer=cut3("1 / sqrt(fan_in)"), optional=True),
     )
+
+
+@named("torchtitan-qwen3")
+def torchtitan_qwen3(mixture: bool = False, depth: float | None = None) -> Recipe:
+    """Weights, embeddings and head N(0, 0.02²), biases 0, norms 1; in a mixture of experts, residual ends 0.02 / √(2 L).
+
+    Use when: training Qwen3 as torchtitan 0.3.0 does.
+    Not when: as torchtitan did before: its older Qwen3 started as its Llama 3, ``torchtitan-llama3``.
+
+    Args:
+        mixture: the network has experts: what ends a branch, their w2 and the attention's wo, is divided by √(2 L).
+        depth: L; None reads it from the model.
+
+    Raises:
+        RuleError: mixture=True, and no residual end could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 8, enable_nested_tensor=False)
+        >>> [initium.plan(net, initium.recipe("torchtitan-qwen3", mixture=m), seed=0)["layers.0.linear2.weight"].std for m in (False, True)]
+        [0.02, 0.005]
+
+    Source: pytorch/torchtitan 0.3.0, models/qwen3/__init__.py: its dense layers have ``_LINEAR_INIT`` everywhere, only those with experts
+    Megatron's scale at the ends. Of tied tables the head is the one that is drawn, by the same law.
+    """
+    ends = [Rule(role="residual_out", initializer=Normal("0.02 / sqrt(2 * depth)"))] if mixture else []
+    return _with_depth(everything(Normal(0.02), Normal(0.02), *ends), depth)
 
 
 @named("megatron")

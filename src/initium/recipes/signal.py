@@ -1,4 +1,4 @@
-"""Plain networks tuned by how signals propagate: random walk, edge of chaos."""
+"""Plain networks tuned by how signals propagate: random walk, edge of chaos, tailored slopes."""
 
 from __future__ import annotations
 
@@ -78,6 +78,76 @@ def edge_of_chaos(activation: str | Function = "tanh", bias_variance: float = 2.
         *(Rule(role="weight", initializer=weight, ndim=ndim, optional=True) for weight, ndim in weights),
         bias,
     )
+
+
+@named("tat", "tailored-relu")
+def tat(depth: int = 50, eta: float = 0.9, scaled: bool = False) -> Recipe:
+    """Orthogonal weights that keep the mean square of leaky ReLUs of a slope that is tailored to the depth, biases 0.
+
+    The slope is the model's, and ``initium.recipes.signal.tailored_slope(depth)`` tells it: .430522949 for 50 layers. Dense layers are
+    √(2 / (1 + slope²)) · Q · max(1, √(fan_out / fan_in)), convolutions the same at their centre tap alone.
+
+    Use when: plain networks of tens or hundreds of layers, without norms or shortcuts, with leaky ReLUs of that slope.
+    Not when: the slope is another: then ``he`` with its a; or a convolution has fewer outputs than inputs: no isometry is so.
+
+    Args:
+        depth: layers of leaky ReLU on the longest path.
+        eta: C(0) of the network: what two orthogonal inputs are alike at its end.
+        scaled: the activations are multiplied by √(2 / (1 + slope²)) already, as the paper has it; the weights then are not.
+
+    Example:
+        >>> plan = initium.plan(nn.Linear(64, 256), initium.recipe("tat", depth=50), seed=0)
+        >>> round(plan["weight"].std * 64 ** 0.5, 6)
+        1.298948
+
+    Source: Zhang, Botev & Martens 2022 (2203.08120), with the orthogonal weights of Martens et al. 2021 (2110.01765). deepmind/dks takes
+    torch's weights for (in, out): from 64 to 256 units it leaves a quarter of the mean square, from 256 to 64 four times as much.
+    """
+    slope = tailored_slope(depth, eta)
+    gain = f"{1.0 if scaled else math.sqrt(2 / (1 + slope * slope))!r} * sqrt(max(1, fan_out / fan_in))"
+    return over(
+        general(Orthogonal(gain)),
+        *(Rule(role="weight", initializer=DeltaOrthogonal(gain), ndim=ndim, optional=True) for ndim in (3, 4, 5)),
+    )
+
+
+def tailored_slope(depth: int, eta: float = 0.9) -> float:
+    """The negative slope of leaky ReLUs at which ``depth`` layers of them take C = 0 to C = η, to 9 digits.
+
+    A layer takes the cosine c of two inputs to C(c) = c + (1 − a)² (√(1 − c²) − c arccos c) / (π (1 + a²)), a being the slope.
+
+    Args:
+        depth: layers of leaky ReLU, ≥ 1.
+        eta: in (0, 1).
+
+    Raises:
+        ArgumentError: a depth below 1, an η outside (0, 1), or so few layers that plain ReLUs do not reach η: then ReLU is what to take.
+
+    Example:
+        >>> tailored_slope(50)
+        0.430522949
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ArgumentError(f"tat expects a whole number of layers, depth >= 1, got {depth!r}")
+    if not 0 < eta < 1:
+        raise ArgumentError(f"tat expects 0 < eta < 1, got {eta!r}")
+    if _cosine(depth, 0.0) < eta:
+        raise ArgumentError(
+            f"{depth} layers of ReLU take 0 to {_cosine(depth, 0.0):.4g} only: with eta={eta} no slope is needed, take ReLU"
+        )
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _cosine(depth, middle) > eta else (low, middle)
+    return float(f"{low:.9g}")  # what is left out is where machines could disagree
+
+
+def _cosine(depth: int, slope: float) -> float:
+    """C of the whole network at 0."""
+    share, c = (1 - slope) ** 2 / (math.pi * (1 + slope * slope)), 0.0
+    for _ in range(depth):
+        c = min(1.0, c + share * (math.sqrt(1 - c * c) - c * math.acos(c)))
+    return c
 
 
 @functools.lru_cache(maxsize=64)

@@ -225,6 +225,36 @@ def depth_scaled(std: float = 0.02) -> Recipe:
     return _everywhere(std, Rule(role="residual_out", initializer=Normal(f"{std!r} / sqrt(2 * (layer + 1))")))
 
 
+@named("ds-init")
+def ds_init(alpha: float = 1.0, official: bool = False) -> Recipe:
+    """Every map of layer l U(±α γ / √l), l from 1, γ = √(6 / (fan_in + fan_out)); everything else Xavier uniform, biases 0.
+
+    Use when: post-norm transformers of 12 layers and more are to train without DeepNorm's α.
+    Not when: pre-norm, whose gradients do not vanish there: ``gpt2-residual``.
+
+    Args:
+        alpha: in [0, 1], a factor on the layers' weights.
+        official: α γ / l^¼, as the authors' code has it.
+
+    Raises:
+        RuleError: no weights of a transformer's layers could be found: say them by ``roles=``.
+
+    Example:
+        >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 256), 4, enable_nested_tensor=False)
+        >>> plan = initium.plan(net, "ds-init", seed=0)
+        >>> round(plan["layers.0.linear1.weight"].std / plan["layers.3.linear1.weight"].std, 9)
+        2.0
+
+    Source: Zhang, Titov & Sennrich 2019 (1908.11365), DS-Init. bzhangGo/zero, models/transformer_fuse.py, hands α / √l to TensorFlow's
+    ``variance_scaling_initializer`` as its scale, which is one of the *variance*: its bound has l^¼, the paper's √l.
+    """
+    if not 0 < alpha <= 1:
+        raise ArgumentError(f"ds-init expects 0 < alpha <= 1, got alpha={alpha}")
+    gain = f"sqrt({alpha!r} / sqrt(layer + 1))" if official else f"{alpha!r} / sqrt(layer + 1)"
+    inside = ("query", "key", "value", "output", "gate", "up", "down", "branch", "residual_out", "router")
+    return over(general(XavierUniform()), Rule(role=inside, initializer=XavierUniform(gain)))
+
+
 @named("mimetic")
 def mimetic(base: str = "timm-vit") -> Recipe:
     """Attention as trained attention looks: W_qᵀ W_k of each head ≈ .7 Z + .7 I, W_vᵀ W_oᵀ = .4 Z − .4 I, everything else by the base.
