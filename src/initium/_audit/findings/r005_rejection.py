@@ -45,6 +45,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..._errors import counted
 from ..measure.seen import Seen
 from ..measure.watch import Trace
 from ..registry import Hit, check
@@ -76,7 +77,7 @@ def find(seen: Seen) -> Iterator[Hit]:
     if names:
         yield Hit(
             names[0],
-            f"{len(names)} tensors were drawn by rejection: how many numbers they take depends on the numbers",
+            f"{counted(len(names), 'tensor was', 'tensors were')} drawn by rejection, which takes as many numbers as it happens to need",
             "initium.build or initium.initialize, where each tensor has a stream of its own",
             seen.tensors[names[0]].source,
             names=tuple(names),
