@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from ._errors import ArgumentError, ArgumentTypeError, RuleError, WriteError, nearest
+from ._errors import ArgumentError, ArgumentTypeError, InitiumError, RuleError, WriteError, nearest
 from ._fans import BARE, BIAS
 from ._init.dropin import fill_by_generator
 from ._inventory import Slot
@@ -22,6 +23,7 @@ from ._tensors import why_flat
 from ._torch_defaults import torch_default
 from ._uncompiled import uncompiled
 from .initializers import ClassDefault, Constant, Initializer, Keep, Parts, Reset
+from .initializers._base import as_real
 
 
 @dataclass(frozen=True, init=False)
@@ -297,10 +299,34 @@ def _called(entry: Named, knobs: dict[str, Any]) -> Recipe:
         raise ArgumentError(
             f"the recipe {entry.name!r} has to be told {', '.join(missing)}: recipe({entry.name!r}, {missing[0]}=…)"
         )
-    made = entry.factory(**knobs)
+    knobs = {knob: _as_annotated(entry, known.get(knob), knob, value) for knob, value in knobs.items()}
+    try:
+        made = entry.factory(**knobs)
+    except TypeError as error:
+        if isinstance(error, InitiumError) or not (texts := [knob for knob, value in knobs.items() if isinstance(value, str)]):
+            raise
+        raise ArgumentTypeError(f"the recipe {entry.name!r} cannot do with {texts[0]}={knobs[texts[0]]!r}: {error}") from None
     if not isinstance(made, Recipe):
         raise ArgumentTypeError(f"the recipe {entry.name!r} made {type(made).__name__}, not a Recipe ({_home(entry.factory)})")
     return Recipe(made.rules, name=entry.name, knobs=dict(made.knobs), roles=dict(made.roles))
+
+
+def _as_annotated(entry: Named, parameter: inspect.Parameter | None, knob: str, value: object) -> object:
+    """A knob's value, held to what its function says it is: numbers are finite, and True is none; a text may be an expression."""
+    said = None if parameter is None else getattr(parameter.annotation, "__name__", parameter.annotation)
+    owner = f"the recipe {entry.name!r}"
+    if said == "bool":
+        if not isinstance(value, bool):
+            raise ArgumentTypeError(f"{owner} expects True or False for {knob}, got {value!r}")
+    elif said == "str" and knob != "base":  # a base may be rules too
+        if not isinstance(value, str):
+            raise ArgumentTypeError(f"{owner} expects a text for {knob}, got {value!r}")
+    elif said in ("int", "float", "float | None") and not isinstance(value, str) and not (value is None and "None" in said):
+        number = as_real(value, knob, owner)
+        if not math.isfinite(number):
+            raise ArgumentError(f"{owner} expects a finite number for {knob}, got {value!r}")
+        return number
+    return value
 
 
 def replace_knobs(base: Recipe, knobs: Mapping[str, Any]) -> Recipe:

@@ -235,3 +235,35 @@ main(["recipes"], standalone_mode=False)
         r"'m' \(lab_broken:x, from lab-broken\) of 'initium.modules': ImportError",
     ):
         assert len(re.findall(said, done.stderr)) == 1, f"{said} in {done.stderr}"
+
+
+NONSENSE = [float("nan"), float("inf"), True, [], {}, 1j, None, "no such thing", 10**400]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_knob_is_what_its_function_says_it_is(name: str) -> None:
+    """Every knob of every recipe × nonsense: a sentence, when the recipe is made or when it is planned; never a traceback from inside."""
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    for knob, parameter in inspect.signature(RECIPES[name].factory).parameters.items():
+        for value in NONSENSE:
+            meant = isinstance(value, bool if parameter.annotation == "bool" else str) or (
+                value is None and "None" in parameter.annotation
+            )
+            try:
+                initium.plan(net, initium.recipe(name, **{knob: value}), seed=0)
+            except initium.InitiumError:
+                continue
+            assert meant or knob == "base", f"{knob}={value!r} was taken"
+
+
+def test_knobs_are_told_by_name() -> None:
+    for knobs, said in (
+        ({"name": "gpt2", "depth": True}, "the recipe 'gpt2' expects a number for depth, got True"),
+        ({"name": "he", "uniform": 1}, "the recipe 'he' expects True or False for uniform, got 1"),
+        ({"name": "deit", "layer_scale": float("nan")}, "the recipe 'deit' expects a finite number for layer_scale, got nan"),
+        ({"name": "clip", "std": "x"}, "the recipe 'clip' cannot do with std='x'"),
+        ({"name": "cyclegan", "kind": []}, r"the recipe 'cyclegan' expects a text for kind, got \[\]"),
+        ({"name": "edge-of-chaos", "activation": []}, "expects a name or a function for activation"),
+    ):
+        with pytest.raises(initium.InitiumError, match=said):
+            initium.recipe(knobs.pop("name"), **knobs)  # type: ignore[arg-type]

@@ -67,6 +67,8 @@ def edge_of_chaos(activation: str | Function = "tanh", bias_variance: float = 2.
 
     Source: Poole et al. 2016 (1606.05340), Schoenholz et al. 2017 (1611.01232), Xiao et al. 2018 (1806.05393, σb² = 2.01e-5).
     """
+    if not (isinstance(activation, str) or callable(activation)):
+        raise ArgumentError(f"edge-of-chaos expects a name or a function for activation, got {activation!r}")
     weight_variance, _ = critical_point(activation, bias_variance)
     bias = Rule(role="bias", initializer=Normal(math.sqrt(bias_variance)), optional=True)
     if not orthogonal:
