@@ -29,7 +29,7 @@ torchvision-efficientnet torchvision-mobilenet torchvision-regnet torchvision-re
 whisper bn-zero-gamma chrono deepnorm depth-scaled edge-of-chaos fixup forget-bias gpt2-residual irnn layerscale mimetic random-walk rezero
 selu siren skipinit small t-fixup wang zero
 lora cyclegan stylegan2 adm stable-diffusion controlnet ddpmpp edm-adm sb3 torchvision-retinanet torchvision-faster-rcnn detectron2
-mamba2 s4d olmo-core nanochat mpt subln he xavier lecun orthogonal normal torch
+mamba2 s4d olmo-core nanochat mpt subln timm-beit deit dinov2 switch-transformers torchtitan-qwen3 ds-init tat he xavier lecun orthogonal normal torch
 """.split()  # noqa: SIM905
 
 
