@@ -64,6 +64,14 @@ def test_a_functional_rectifier_that_is_shut_is_named_by_the_layer_before_it(row
     assert "64 of the 64 units of the rectifier after it" in finding.message
 
 
+def test_a_layer_that_is_shut_on_one_call_and_open_on_the_next_is_not_dead() -> None:
+    class Twice(Net):  # as a decoder whose queries are 0 before its first layer
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(F.relu(self.first(0 * x)) + F.relu(self.first(x)))
+
+    assert not found(of(lambda self: nn.init.zeros_(self.first.bias), Twice), batch(64, 64))
+
+
 class Scaled(nn.Module):
     def __init__(self, residual: bool) -> None:
         super().__init__()

@@ -60,8 +60,10 @@ def find(seen: Seen) -> Iterator[Hit]:
                     "look at the bias and the mean of the layer before it",
                 )
                 return  # what comes after is a consequence
-    for one in seen.probe.uses.rectified if seen.probe is not None else ():
-        if _dead(one.units, one.dead, one.positions):
+    rectified = seen.probe.uses.rectified if seen.probe is not None else []
+    alive = {one.after for one in rectified if one.after and not _dead(one.units, one.dead, one.positions)}  # on another call
+    for one in rectified:
+        if one.after not in alive and _dead(one.units, one.dead, one.positions):
             yield Hit(
                 one.after.rpartition(".")[0],
                 f"{one.dead} of the {one.units} units of the rectifier after it are 0 at all {one.positions:,} positions: they have no "

@@ -239,8 +239,7 @@ def _unmoved(seen: Seen, other: Inventory) -> list[str]:
         mine = seen.tensors.get(slot.name)
         if mine is None or mine.tensor is None or mine.moments is None or mine.unfilled or mine.computed or slot.tensor.is_meta:
             continue
-        sample = mine.moments.sample  # a draw of which nothing is left, as under an orthogonal parametrisation, is none
-        drawn = mine.random and len(sample) >= 16 and 2 * len(sample.unique()) > min(len(sample), 256)
+        drawn = mine.random and mine.moments.various  # a draw of which nothing is left, as under a parametrisation, is none
         if drawn and not mine.is_buffer and slot.tensor.requires_grad and mine.tensor.shape == slot.tensor.shape:
             if torch.equal(mine.tensor, _whole(slot.tensor.detach())):
                 unmoved.append(slot.name)

@@ -27,6 +27,7 @@ class Moments(NamedTuple):
         zeros: elements that are exactly 0.
         nan, inf: elements that are not finite.
         subnormal: elements that are not 0 and below the dtype's normal range.
+        distinct: different values in the sample.
         sample: up to 4,096 elements at even distances, for figures and tests of shape.
     """
 
@@ -40,7 +41,13 @@ class Moments(NamedTuple):
     nan: int
     inf: int
     subnormal: int
+    distinct: int
     sample: Tensor
+
+    @property
+    def various(self) -> bool:
+        """Whether its values are of many kinds, as drawn ones are."""
+        return len(self.sample) >= 16 and 2 * self.distinct > min(len(self.sample), 256)
 
     @property
     def constant(self) -> bool:
@@ -103,16 +110,17 @@ def _of_rows(rows: list[Tensor], dtype: torch.dtype) -> list[Moments | None]:
     size = x.abs()
     small = ((size > 0) & (size < tiny)).sum(1).tolist() if tiny else [0] * len(rows)
     zeros = (x == 0).sum(1).tolist()
+    distinct = ((x.sort(dim=1).values.diff(dim=1) != 0).sum(1) + 1).tolist()
     columns = (mean.tolist(), variance.tolist(), fourth.tolist(), low.tolist(), high.tolist())
     found: list[Moments | None] = []
-    for row, m, v, f, a, b, zero, few in zip(rows, *columns, zeros, small, strict=True):
+    for row, m, v, f, a, b, zero, few, kinds in zip(rows, *columns, zeros, small, distinct, strict=True):
         if not (math.isfinite(a) and math.isfinite(b)):
             found.append(None)
         elif a == b:
-            found.append(Moments(n, a, 0.0, math.nan, a, b, zero, 0, 0, few, row.float()))
+            found.append(Moments(n, a, 0.0, math.nan, a, b, zero, 0, 0, few, kinds, row.float()))
         else:
             kurtosis = f / v**2 if v**2 > 0 else math.nan
-            found.append(Moments(n, m, math.sqrt(v), kurtosis, a, b, zero, 0, 0, few, row.float()))
+            found.append(Moments(n, m, math.sqrt(v), kurtosis, a, b, zero, 0, 0, few, kinds, row.float()))
     return found
 
 
@@ -181,7 +189,7 @@ class _Sum:
     def result(self, tiniest: float, sample: Tensor) -> Moments:
         n = self.count
         if not n:
-            return Moments(0, math.nan, math.nan, math.nan, math.nan, math.nan, 0, self.nan, self.inf, 0, sample)
+            return Moments(0, math.nan, math.nan, math.nan, math.nan, math.nan, 0, self.nan, self.inf, 0, 0, sample)
         assert self.shift is not None
         m1, m2, m3, m4 = (s / n for s in (self.s1, self.s2, self.s3, self.s4))
         variance = max(m2 - m1 * m1, 0.0) if self.low != self.high else 0.0
@@ -191,7 +199,19 @@ class _Sum:
         if tiniest and sample.numel():
             small = ((sample != 0) & (sample.abs() < tiniest)).sum()
             subnormal = round(int(small) * n / sample.numel())
+        distinct = 1 if self.low == self.high and not (self.nan or self.inf) else len(sample.unique())
         mean = self.low if self.low == self.high else self.shift + m1
         return Moments(
-            n, mean, math.sqrt(variance), kurtosis, self.low, self.high, self.zeros, self.nan, self.inf, subnormal, sample
+            n,
+            mean,
+            math.sqrt(variance),
+            kurtosis,
+            self.low,
+            self.high,
+            self.zeros,
+            self.nan,
+            self.inf,
+            subnormal,
+            distinct,
+            sample,
         )

@@ -109,10 +109,7 @@ class TensorSeen(NamedTuple):
         """Drawn from a generator; where nobody watched, told by its values."""
         if self.trace is not None and (self.trace.writes or self.trace.blank):
             return self.trace.random or (self.trace.blank and not self.trace.writes and not self.unfilled)
-        m = self.moments
-        if m is None or m.constant or m.size < 16:
-            return False
-        return len(m.sample.unique()) > min(len(m.sample), 256) // 2
+        return self.moments is not None and not self.moments.constant and self.moments.various
 
     @property
     def fans(self) -> tuple[int, int] | None:
