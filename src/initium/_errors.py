@@ -53,6 +53,11 @@ def counted(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of another library's error, or its class where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def listing(names: Iterable[str], most: int = 8) -> str:
     """The names, one a line, the long tail counted."""
     names = list(names)

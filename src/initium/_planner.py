@@ -11,7 +11,7 @@ from torch import nn
 
 from ._collector import uncollected
 from ._entry import Decision, Row, as_row, kind_of
-from ._errors import ArgumentError, RuleError
+from ._errors import ArgumentError, RuleError, counted
 from ._grouping import grouped
 from ._inventory import Inventory, Slot, inventory
 from ._plan import Plan
@@ -273,7 +273,7 @@ def _unclaimed(slots: list[Slot], rules: Recipe) -> RuleError:
     paste = [f'  Rule("{group.glob}", Keep()),' for group in groups[:5]]
     what = f"the recipe {rules.name!r}" if rules.name else "the recipe"
     return RuleError(
-        f"{what} claims no rule for {len(slots)} parameter{'s' if len(slots) > 1 else ''}:\n"
+        f"{what} claims no rule for {counted(len(slots), 'parameter')}:\n"
         + "\n".join(lines)
         + "\nsay what they get, or claim them as constructed by adding:\n"
         + "\n".join(paste)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ._errors import ArgumentError, ArgumentTypeError
+from ._errors import ArgumentError, ArgumentTypeError, reason_of
 
 Function = Callable[..., Any]
 
@@ -33,7 +33,7 @@ def on_tensors(f: Function) -> Callable[[Tensor], Tensor]:
     except ArgumentError:
         raise
     except Exception as error:  # a function of floats fails on tensors in many ways
-        reason = _first_line(error)
+        reason = reason_of(error)
     else:
         reason = f"gave {type(result).__name__} of another shape"
     try:
@@ -55,7 +55,7 @@ def _made(cls: type[torch.nn.Module]) -> torch.nn.Module:
         return cls()
     except TypeError as error:
         raise ArgumentTypeError(
-            f"{cls.__name__} needs arguments ({_first_line(error)}): give an instance, {cls.__name__}(…)"
+            f"{cls.__name__} needs arguments ({reason_of(error)}): give an instance, {cls.__name__}(…)"
         ) from None
 
 
@@ -80,11 +80,7 @@ def _at(function: Function, x: float) -> float:
     try:
         return float(function(x))
     except Exception as error:
-        raise ArgumentError(f"the function fails at z = {x:.6g} ({_first_line(error)}), so it has no gain") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArgumentError(f"the function fails at z = {x:.6g} ({reason_of(error)}), so it has no gain") from None
 
 
 class _InFp64(TorchDispatchMode):

@@ -1,4 +1,4 @@
-"""What torch.compile steps over: functions that fill memory by kernels of their own, which a traced graph cannot hold."""
+"""What torch.compile steps over: functions that fill memory by kernels of their own, which a traced graph cannot hold, and constructors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from torch._C._dynamo import eval_frame as _frames
+from torch.utils._python_dispatch import TorchDispatchMode
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,3 +26,14 @@ def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
         skip = _frames._FrameAction.SKIP
         _frames.set_code_exec_strategy(marked.__code__, strategy(skip, skip))
     return function
+
+
+class UncompiledMode(TorchDispatchMode):
+    """Base of the modes that a constructor runs under.
+
+    It is not compiled, so torch need not import its compiler (seconds) to keep it out of them, nor ask it at each operator.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from .._errors import WriteError
 from .._execute import Batch
 from .._programs import Program
 from .._stream import Keys
+from .._uncompiled import UncompiledMode
 from ..initializers import Initializer
 from .blank import blank
 from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program
@@ -32,7 +32,7 @@ aten = torch.ops.aten
 READ_LIMIT = 1 << 31  # elements that are drawn only to be read, before capture refuses, unless the user says another number
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(UncompiledMode):
     """Records one run of a constructor.
 
     Args:
@@ -52,11 +52,6 @@ class Recorder(TorchDispatchMode):
         self.forced_draws: dict[int, Draw] = {}
         self.forced_elements = 0
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """A constructor is not compiled, so torch need not import its compiler (seconds) to keep it out of this mode."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -89,8 +89,9 @@ def _asks_who(caller: FrameType) -> bool:
 @contextlib.contextmanager
 def standing_before(recorder: Recorder) -> Iterator[None]:
     """The recorder is asked before the methods and functions of ``_SEAMS``, in this thread alone: another one's calls go on as ever."""
-    before = [(owner, name, vars(owner).get(name)) for owner, name, _ in _SEAMS]
-    for owner, name, recorded in _SEAMS:
+    seams = [seam for seam in _SEAMS if hasattr(seam[0], seam[1])]  # not every torch has each
+    before = [(owner, name, vars(owner).get(name)) for owner, name, _ in seams]
+    for owner, name, recorded in seams:
         setattr(owner, name, _asked_first(recorder, recorded, getattr(owner, name)))
     try:
         yield
@@ -167,6 +168,6 @@ _SEAMS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     *(_reading(module, "to_dlpack") for module in (torch, torch.utils.dlpack)),
     (Tensor, "__deepcopy__", _deepcopy),
     (_apply, "Batch", _RecordedBatch),
-    *((torch.nn.init, name, _trunc_normal) for name in ("_no_grad_trunc_normal_",) if hasattr(torch.nn.init, name)),
+    (torch.nn.init, "_no_grad_trunc_normal_", _trunc_normal),
     (_dropin, "_run", _run),
 )

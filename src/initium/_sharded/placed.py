@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._errors import WriteError
+from .._errors import WriteError, reason_of
 from .._programs import Blocks, Computed, Made, Program, Renamed
 from .._regions import Region, Runs
 from .._tensors import is_dtensor
@@ -165,7 +165,7 @@ def _region(
     coordinate: tuple[int, ...],
     placements: Sequence[Any],
     order: Any,
-    as_placed: bool = False,
+    as_placed: bool,
 ) -> Region | str:
     splits: list[list[int]] = [[] for _ in shape]  # the mesh dimensions that cut each axis, in the order in which they do
     for index, placement in enumerate(placements):
@@ -189,7 +189,7 @@ def _region(
         except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             return (
                 f"torch {torch.__version__} cannot cut {size} rows into the uneven parts of {tuple(placements)} "
-                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): {_UNEVEN}"
+                f"({reason_of(error)}): {_UNEVEN}"
             )
     return Region(shape, tuple(runs))
 

@@ -125,8 +125,6 @@ def _of_rows(rows: list[Tensor], dtype: torch.dtype) -> list[Moments | None]:
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    if hasattr(tensor, "full_tensor"):
-        tensor = tensor.full_tensor()
     if tensor.is_quantized:
         tensor = tensor.dequantize()
     if tensor.layout is not torch.strided:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..._capture.operators import kind_of, tensors_in
 from ..._capture.records import covers
 from ..._capture.sites import Call, Site, look
+from ..._uncompiled import UncompiledMode
 from .canary import plant
 from .follow import law_after, law_of_call, law_of_made, partly
 from .law import Law
@@ -120,7 +120,7 @@ class Trace:
         return self.last
 
 
-class Watch(TorchDispatchMode):
+class Watch(UncompiledMode):
     """Observes whatever runs inside."""
 
     def __init__(self, seed: int) -> None:
@@ -133,11 +133,6 @@ class Watch(TorchDispatchMode):
         self.seeded_alike = False  # the constructor set the seed that stood there already
         self._loading = False
         self._initial = torch.default_generator.initial_seed()
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled here, and torch's guard against it would cost as much as the watching."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

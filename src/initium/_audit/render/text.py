@@ -45,7 +45,7 @@ def _finding(finding: Finding, width: int) -> str:
 
 def _foot(report: Report, hidden: int, width: int) -> str:
     counts = [(report.count("error"), "error"), (report.count("warning"), "warning"), (report.count("info"), "note")]
-    said = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n) or "nothing found"
+    said = ", ".join(counted(n, word) for n, word in counts if n) or "nothing found"
     lines = [f"{said}; {counted(len(report.passed), 'check')} passed, {len(_codes(report))} not run"]
     if hidden:
         lines.append(f"{hidden} of less weight not shown: --min-severity info shows them")
