@@ -33,12 +33,20 @@ const Candidate candidates[] = {  // best first
 constexpr int32_t CANDIDATES = sizeof(candidates) / sizeof(candidates[0]);
 
 constexpr int64_t GRAIN = 1 << 15;  // elements that are worth a thread's asking for more
+constexpr int64_t LARGE = 1 << 20;  // elements that one thread takes at once where there is plenty for all
+
+// How much of a large job one thread takes: threads that write near each other wait for each other's pages of fresh memory, and
+// where those are large ones, both clear the same page.
+int64_t grain_of(int64_t total, int threads) {
+  const int64_t fair = total / (int64_t{8} * (threads > 0 ? threads : 1)) / GRAIN * GRAIN;
+  return fair < GRAIN ? GRAIN : fair > LARGE ? LARGE : fair;
+}
 
 // What is left to do, for any number of threads to take from: whole jobs, several at once, or a part of a large one.
 class Work {
  public:
-  Work(const Target &target, const initium_job *jobs, int64_t count, const initium_law *laws)
-      : target_(target), jobs_(jobs), laws_(laws), count_(count) {}
+  Work(const Target &target, const initium_job *jobs, int64_t count, const initium_law *laws, int64_t grain)
+      : target_(target), jobs_(jobs), laws_(laws), count_(count), grain_(grain) {}
 
   void run() {
     const FpControl control;
@@ -77,7 +85,7 @@ class Work {
       return true;
     }
     // rows together if they are short, a piece of one if they are long
-    const int64_t columns = job.width < GRAIN ? job.width : GRAIN, rows = GRAIN / columns;
+    const int64_t columns = job.width < grain_ ? job.width : grain_, rows = grain_ / columns;
     take.storage = {row_, rows < job.rows - row_ ? rows : job.rows - row_, column_,
                     columns < job.width - column_ ? columns : job.width - column_};
     take.part = &take.storage;
@@ -97,7 +105,7 @@ class Work {
   const Target &target_;
   const initium_job *const jobs_;
   const initium_law *const laws_;
-  const int64_t count_;
+  const int64_t count_, grain_;
   std::mutex mutex_;
   int64_t job_ = 0, row_ = 0, column_ = 0;
 };
@@ -145,7 +153,7 @@ int32_t initium_fill(int32_t target, const initium_job *jobs, int64_t count, con
     if (!known(chosen, laws[jobs[i].law])) return -1;
     total += jobs[i].rows * jobs[i].width;
   }
-  Work work(chosen, jobs, count, laws);
+  Work work(chosen, jobs, count, laws, grain_of(total, threads));
   const int64_t useful = (total + GRAIN - 1) / GRAIN;
   run_on_threads(threads < useful ? threads : static_cast<int>(useful), [](void *context) { static_cast<Work *>(context)->run(); },
                  &work);

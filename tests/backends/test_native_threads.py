@@ -160,6 +160,28 @@ def test_many_callers_at_once_get_their_own_numbers():
     assert not wrong
 
 
+@pytest.mark.parametrize(
+    ("shape", "step"),
+    [((5_000_003,), 1), ((1_100_001,), 3), ((3, 1_700_001), 1), ((70_001, 61), 1), ((41, 50_001), 2)],
+    ids=str,
+)
+def test_a_large_job_is_shared_out_and_every_element_is_drawn_once(shape, step):
+    """Whatever pieces the threads take, long or in rows: one thread's bits."""
+    width = shape[-1]
+    drawn = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            out = torch.full((*shape[:-1], width * step), float("nan"))[..., ::step]
+            native().fill([Job(out, LAW, KEY, 5, width + 7 if len(shape) == 2 else 0)])
+            drawn.append(out.clone())
+    finally:
+        torch.set_num_threads(2)
+    assert bool(drawn[0].isfinite().all())
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+
+
 def test_threads_are_those_torch_was_given():
     out = run("""
         def tasks():

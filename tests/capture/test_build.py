@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 import initium
 from initium import InitiumError, KaimingNormal, Normal, Recipe, Rule
+from initium._capture import pages
 
 
 class Net(nn.Module):
@@ -205,3 +208,26 @@ def test_another_recipe_on_the_tutorials_network_is_another_plan() -> None:
     _, plan = initium.capture(Tutorial, seed=0)
     other = initium.plan(Tutorial(), Recipe([Rule(nn.Conv2d, weight=KaimingNormal()), *initium.recipe("he").rules]), seed=0)
     assert plan["body.0.weight"].program != other["body.0.weight"].program
+
+
+_THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(not _THP.exists() or "[never]" in _THP.read_text(), reason="the system has no large pages to give")
+def test_memory_that_is_to_be_filled_is_asked_for_in_large_pages() -> None:
+    """Also what the constructor's own ``torch.empty`` took; the flag is the kernel's word for it."""
+    built = initium.build(nn.Linear, 2048, 2048, seed=0)
+    inside = built.weight.data_ptr() + built.weight.nbytes // 2
+    for mapping in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text()):
+        low, high = (int(bound, 16) for bound in mapping.split(" ", 1)[0].split("-"))
+        if low <= inside < high:
+            assert " hg" in mapping.rpartition("VmFlags:")[2]
+            return
+    raise AssertionError("the tensor lies in no mapping")
+
+
+def test_where_no_large_pages_are_to_be_had_the_values_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = initium.build(nn.Linear, 2048, 2048, seed=0)
+    for refusing in (None, lambda begin, length, advice: -1):
+        monkeypatch.setattr(pages, "_madvise", lambda refusing=refusing: refusing)
+        assert torch.equal(initium.build(nn.Linear, 2048, 2048, seed=0).weight, expected.weight)

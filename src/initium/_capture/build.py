@@ -21,6 +21,7 @@ from .._recipe import recipe as recipe_of
 from .._rules import Rule, unmatched
 from .blank import LARGE
 from .mode import READ_LIMIT
+from .pages import ask_for_large_pages
 from .rows import Captured
 from .run import Terms, captured_run, settle_loose_tensors
 
@@ -146,6 +147,7 @@ def _allocate(model: nn.Module, device: torch.device | None, dtype: torch.dtype 
                         continue
                     done.add(id(tensor))
                     fresh = _fresh(tensor, device, dtype)
+                    ask_for_large_pages(tensor if fresh is None else fresh)
                     if fresh is None:
                         continue
                     if tensor.is_meta:

@@ -1,0 +1,34 @@
+"""Large pages for memory that is about to be filled: the system hands out 2 MB at a time instead of 4 kB, which takes half the time."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+
+from torch import Tensor
+
+_WORTH = 1 << 22  # bytes: a tensor of that size has at least one large page in it, wherever it starts
+_LARGE_PAGE = 1 << 21
+_MADV_HUGEPAGE = 14  # Linux's number
+
+
+def ask_for_large_pages(tensor: Tensor) -> None:
+    """Tell the system that a tensor's memory is wanted in large pages, where it knows such a thing; nothing else changes."""
+    advise = _madvise() if tensor.device.type == "cpu" and tensor.nbytes >= _WORTH else None
+    if advise is None:
+        return
+    storage = tensor.untyped_storage()
+    begin = -(-storage.data_ptr() // _LARGE_PAGE) * _LARGE_PAGE
+    end = (storage.data_ptr() + storage.nbytes()) // _LARGE_PAGE * _LARGE_PAGE
+    advise(begin, end - begin, _MADV_HUGEPAGE)  # refused where the kernel has none: ordinary pages, then
+
+
+@functools.cache
+def _madvise() -> Callable[[int, int, int], int] | None:
+    try:
+        found = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError, TypeError):  # Windows has no such function, and takes no None
+        return None
+    found.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return found
