@@ -45,9 +45,10 @@ def _empty(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     if _skip_fill(kwargs):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
     tensor = _created(func, args, kwargs, like)
-    if tensor.numel():
+    view = View.of(tensor)
+    if 0 not in view.shape:
         record = mode._recorded(tensor)
-        record.state, record.fresh, record.site = State(None, View.of(tensor), NOTHING), False, look()[0]
+        record.state, record.fresh, record.site = State(None, view, NOTHING), False, look()[0]
     return tensor
 
 
@@ -65,8 +66,14 @@ def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Ten
     numel = 1
     for extent in size:
         numel *= extent
+    small = numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu"
+    if func is aten.empty.memory_format:
+        if small:
+            return torch.empty(size, **kwargs)  # what func is, in a third of the time
+        if kwargs.get("memory_format") is None:
+            return blank(size, None, dtype, torch.device(device))
     name = func.overloadpacket.__name__
-    if (numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu") and name.startswith(("empty", "new_empty")):
+    if small and name.startswith(("empty", "new_empty")):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
     stride = None
     if "strided" in name:
@@ -131,11 +138,10 @@ def _draw_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     tensor = args[0]
     if not tensor.numel() or not (tensor.is_floating_point() or tensor.is_complex()):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
-    names, defaults = (("from", "to"), (0.0, 1.0)) if func is aten.uniform_.default else (("mean", "std"), (0.0, 1.0))
-    first, second = (args[i + 1] if len(args) > i + 1 else kwargs.get(names[i], defaults[i]) for i in range(2))
-    law: laws.Law = laws.Uniform(first, second) if names[0] == "from" else laws.Normal(first, second)
+    first = args[1] if len(args) > 1 else 0.0  # the dispatcher leaves out what is as by default
+    second = args[2] if len(args) > 2 else 1.0
     site, call = look()
-    mode.draw(tensor, law, site, call)
+    mode.draw(tensor, mode.law(laws.Uniform if func is aten.uniform_.default else laws.Normal, first, second), site, call)
     return tensor  # type: ignore[no-any-return]
 
 

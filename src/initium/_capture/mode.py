@@ -7,12 +7,14 @@ costs no arithmetic. Only what must become a Python value (``item``, ``tolist``,
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .. import _laws as laws
 from .._errors import WriteError
 from .._execute import Batch
 from .._programs import Program
@@ -29,6 +31,7 @@ from .sites import Call, Site, look
 from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading
 
 aten = torch.ops.aten
+_TWO = struct.Struct("dd")
 READ_LIMIT = 1 << 31  # elements that are drawn only to be read, before capture refuses, unless the user says another number
 
 
@@ -51,6 +54,7 @@ class Recorder(UncompiledMode):
         self.forced: list[Event] = []
         self.forced_draws: dict[int, Draw] = {}
         self.forced_elements = 0
+        self._laws: dict[tuple[type, bytes], laws.Uniform | laws.Normal] = {}
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
     def __torch_dispatch__(
@@ -90,16 +94,18 @@ class Recorder(UncompiledMode):
         if tensor.numel() == 0:
             return
         record, view = self._recorded(tensor), View.of(tensor)
-        under = None if covers(tensor) else record.state if record.state is not None else snapshot(tensor)
-        self._overridden(record, under)
-        if under is not None and under.undefined:
-            total = storage_of(tensor).nbytes() // tensor.element_size()
-            if is_covered(under, view, total):
+        if covers(tensor):
+            under = None
+            self._overridden(record)
+        else:
+            under = record.state if record.state is not None else snapshot(tensor)
+            if under.undefined and is_covered(under, view, storage_of(tensor).nbytes() // tensor.element_size()):
                 under = filled_below(under)
         record.state, record.fresh, record.site = State(under, view, what), False, site
 
-    def _overridden(self, record: Record, under: State | None) -> None:
-        if under is None and record.state is not None and record.site is not None and len(record.overridden) < 8:
+    def _overridden(self, record: Record) -> None:
+        """All of what it held is lost."""
+        if record.state is not None and record.site is not None and len(record.overridden) < 8:
             what = record.state.what
             if isinstance(what, (Drawn, Fill)):
                 record.overridden.append((record.site, what))
@@ -118,7 +124,8 @@ class Recorder(UncompiledMode):
         """The memory of this tensor now says what it holds."""
         record = self._recorded(tensor)
         if site is not None:
-            self._overridden(record, None if covers(tensor) else record.state)
+            if covers(tensor):
+                self._overridden(record)
             record.site = site
         if record.state is not None:
             record.state, record.fresh = None, True
@@ -175,6 +182,14 @@ class Recorder(UncompiledMode):
             )
 
     # --- operations --------------------------------------------------------------------------------------------------------------
+
+    def law(self, kind: type[laws.Uniform | laws.Normal], first: float, second: float) -> laws.Uniform | laws.Normal:
+        """The law of that kind, one object for equal numbers (−0 and 0 are not equal here)."""
+        key = kind, _TWO.pack(first, second)
+        found = self._laws.get(key)
+        if found is None:
+            found = self._laws[key] = kind(first, second)
+        return found
 
     def draw(self, tensor: Tensor, law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None) -> None:
         """Record that a tensor is drawn from a law."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .. import _laws as laws
-from .._entry import OWN, Decision, Row
+from .._entry import OWN, Decision, Row, as_row
 from .._inventory import Inventory, Slot, inventory
 from .._plan import Plan
 from .._programs import Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, is_random
@@ -25,6 +25,14 @@ from .sites import Site
 from .values import Drawn, Fill, View, What
 
 _COMPARED = 1 << 22  # elements up to which a tensor is looked through for being all the same
+
+
+class Look(NamedTuple):
+    """A tensor of the model: its record, and what it holds where the memory does not say it."""
+
+    slot: Slot
+    record: Record | None
+    held: Held | None
 
 
 @dataclass
@@ -50,25 +58,27 @@ class Captured:
         for record in recorder.records.values():
             if record.shown is not None:
                 _forget_if_written(record)
-        held = [one for slots, prefix in self._slots() for slot in slots if (one := self._held(slot, prefix)) is not None]
-        self.homes, loose = homes_of(held)
+        self._looks = [[self._look(slot, prefix) for slot in slots] for slots, prefix in self._slots()]
+        self.homes, loose = homes_of([look.held for looks in self._looks for look in looks if look.held is not None])
         # what was looked at has the stream that it was drawn from: under its name only where a run before had found that
         pinned = {ordinal: recorder.translator.home(draw) for ordinal, draw in recorder.forced_draws.items()}
         self._translator = recorder.translator = Translator({**self.homes, **pinned}, loose)
-        self._settled: dict[Any, Any] = {}
+        self._shown: dict[int, tuple[Program, Initializer | None]] = {}  # initializers of laws, by the law's id, which it keeps
+        self._constants: dict[tuple[type, str], laws.Constant] = {}
+        self._decisions: dict[tuple[Any, ...], Decision] = {}
 
     def plans(self, *, copied: bool) -> list[Plan]:
         """A plan for each model; ``copied`` where the models go on living with their memory."""
         notes = self._notes()
         return [
             Plan(
-                [self._row(slot, prefix, copied) for slot in slots],
+                [self._row(look, prefix, copied) for look in looks],
                 self.recorder.seed,
                 prefix=prefix,
                 notes=notes,
                 seconds=self.seconds,
             )
-            for slots, prefix in self._slots()
+            for looks, (prefix, _) in zip(self._looks, self.models, strict=True)
         ]
 
     def owned(self) -> set[int]:
@@ -89,45 +99,79 @@ class Captured:
         for inv, (prefix, _) in zip(self.inventories, self.models, strict=True):
             yield inv.slots, prefix
 
-    def _held(self, slot: Slot, prefix: str) -> Held | None:
+    def _look(self, slot: Slot, prefix: str) -> Look:
         if slot.tied_to is not None or slot.computed is not None:
-            return None
+            return Look(slot, None, None)
         record = self.recorder.record(slot.tensor)
         if record is None or record.state is None:
-            return None
-        return Held(_stream_name(slot, prefix), record.state, View.of(slot.tensor))
+            return Look(slot, record, None)
+        return Look(slot, record, Held(_stream_name(slot, prefix), record.state, View.of(slot.tensor)))
 
-    def _row(self, slot: Slot, prefix: str, copied: bool) -> Row:
-        name, role = prefix + slot.name, slot.layout.role
+    def _row(self, look: Look, prefix: str, copied: bool) -> Row:
+        slot, record, held = look
+        name = prefix + slot.name
         if slot.tied_to is not None:
-            tied = Decision(slot.shape, slot.dtype, "tied", role=role, rule=f"tied to {slot.tied_to}")
+            tied = Decision(slot.shape, slot.dtype, "tied", role=slot.role, rule=f"tied to {slot.tied_to}")
             return Row(name, slot.key, tied, prefix + slot.tied_to, slot.is_buffer, slot.persistent)
         if slot.computed is not None:
             first = prefix + _below(slot, slot.computed.originals[0])
             derived = Decision(
-                slot.shape, slot.dtype, "derived", role=role, rule=f"computed from {', '.join(slot.computed.originals)}"
+                slot.shape, slot.dtype, "derived", role=slot.role, rule=f"computed from {', '.join(slot.computed.originals)}"
             )
             return Row(name, slot.key, derived, first, slot.is_buffer, slot.persistent)
-        record = self.recorder.record(slot.tensor)
-        if record is not None and record.state is not None and record.state.undefined:
-            program, said = None, None
-        elif record is None or record.state is None:
+        program: Program | None
+        said: Initializer | None
+        if record is None or held is None:
             program, said = (None, None) if slot.tensor.is_meta else _from_memory(slot.tensor, copied)
+        elif held.state.undefined:
+            program, said = None, None
         else:
-            held = self._held(slot, prefix)
-            assert held is not None
             program, said = self._from_record(held, name, record, slot.tensor)
         kind, related = _kind(program, name)
+        return as_row(
+            (
+                name,
+                slot.key,
+                self._decision(slot, kind, program, said, record, prefix),
+                related,
+                slot.is_buffer,
+                slot.persistent,
+            )
+        )
+
+    def _decision(
+        self, slot: Slot, kind: str, program: Program | None, said: Initializer | None, record: Record | None, prefix: str
+    ) -> Decision:
+        """The decision, shared by the tensors that look alike and come from the same lines."""
+        key: tuple[Any, ...] | None = None
+        if isinstance(program, laws.Law):  # what else there is has a tensor's own values or name in it
+            history = () if record is None else (record.site, *[(site, *_identity(what)) for site, what in record.overridden])
+            key = (id(program), id(said), history, slot.size, slot.dtype, id(slot.layout), slot.tensor.is_meta)
+            found = self._decisions.get(key)
+            if found is not None:
+                return found
         source, overridden = _told(record)
         rule = "" if kind == "undefined" else OWN
         note = (
             f"a copy of {program.name}" if isinstance(program, Renamed) and program.name != _stream_name(slot, prefix) else ""
         )
-        fans = _fans(slot)
-        decision = Decision(
-            slot.shape, slot.dtype, kind, said, program, *fans, role, rule, overridden, source, note, slot.tensor.is_meta
+        made = Decision(
+            slot.shape,
+            slot.dtype,
+            kind,
+            said,
+            program,
+            *_fans(slot),
+            slot.role,
+            rule,
+            overridden,
+            source,
+            note,
+            slot.tensor.is_meta,
         )
-        return Row(name, slot.key, decision, related, slot.is_buffer, slot.persistent)
+        if key is not None:
+            self._decisions[key] = made
+        return made
 
     def _from_record(self, held: Held, name: str, record: Record, tensor: Tensor) -> tuple[Program, Initializer | None]:
         state = held.state
@@ -139,7 +183,7 @@ class Captured:
         if state.under is None and isinstance(what, (Drawn, Fill)):
             said = what.said
         if said is None:
-            said = initializer_of(program.program if isinstance(program, Renamed) else program)
+            said = self._initializer(program.program if isinstance(program, Renamed) else program)
         if said is None and isinstance(program, Given):
             said = Values(program.values)
         if said is None and isinstance(program, Blocks):
@@ -148,10 +192,17 @@ class Captured:
             said = Recorded("computed", (("by", _operations(program)),))
         return program, said
 
+    def _initializer(self, program: Program) -> Initializer | None:
+        found = self._shown.get(id(program))
+        if found is None:
+            found = self._shown[id(program)] = program, initializer_of(program)
+        return found[1]
+
     def _program(self, held: Held, record: Record, tensor: Tensor) -> Program:
         state = held.state
         if state.under is None and isinstance(state.what, Fill):
-            return laws.Constant(state.what.value)
+            value = state.what.value
+            return self._constants.setdefault((type(value), str(value)), laws.Constant(value))
         if state.random or tensor.is_meta:
             return self._translator.tensor(held)
         if not record.fresh:
@@ -166,11 +217,10 @@ class Captured:
         recorder = self.recorder
         notes = []
         kept = 0
-        for slots, _ in self._slots():
-            for slot in slots:
-                record = self.recorder.record(slot.tensor) if slot.tied_to is None and slot.computed is None else None
-                if record is not None and record.state is not None and record.state.random:
-                    kept += slot.tensor.numel()
+        for looks in self._looks:
+            for look in looks:
+                if look.held is not None and look.held.state.random:
+                    kept += look.held.view.numel
         vain = recorder.drawn_elements - kept
         if vain > 0 and kept:
             notes.append(f"the constructor would have drawn {recorder.drawn_elements:,} elements, {vain:,} of them in vain")
@@ -274,6 +324,17 @@ def _told(record: Record | None) -> tuple[str, tuple[str, ...]]:
         return "", ()
     return _site_text(record.site) if record.site is not None else "", tuple(
         _lost(site, what) for site, what in record.overridden
+    )
+
+
+def _identity(what: What) -> tuple[object, ...]:
+    """What tells one lost write from another where it is shown."""
+    return (
+        (id(what.law), id(what.said))
+        if isinstance(what, Drawn)
+        else (what.value, str(what.value))
+        if isinstance(what, Fill)
+        else ()
     )
 
 

@@ -195,20 +195,21 @@ def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
 def move_to_meta(model: nn.Module) -> None:
     """Put every parameter and buffer on meta; ties, attributes, strides and flags stay."""
     made: dict[object, Tensor] = {}
-    for module in model.modules():
-        for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
-                if tensor is None or tensor.is_meta:
-                    continue
-                identity = _identity(tensor)
-                if identity not in made:
-                    made[identity] = _meta_like(tensor)
-                tensors[name] = made[identity]  # type: ignore[assignment]
+    with torch.no_grad():
+        for module in model.modules():
+            for tensors in (module._parameters, module._buffers):
+                for name, tensor in tensors.items():
+                    if tensor is None or tensor.is_meta:
+                        continue
+                    identity = _identity(tensor)
+                    found = made.get(identity)
+                    if found is None:
+                        found = made[identity] = _meta_like(tensor)
+                    tensors[name] = found  # type: ignore[assignment]
 
 
 def _meta_like(tensor: Tensor) -> Tensor:
-    with torch.no_grad():
-        empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     made: Tensor = empty
     if isinstance(tensor, nn.Parameter):
         made = nn.Parameter(empty, tensor.requires_grad)

@@ -21,7 +21,7 @@ _TORCH_MODULES = _TORCH + os.path.join("nn", "modules") + os.sep
 _THIN = (os.path.join("transformers", "initialization.py"), os.path.join("timm", "layers", "weight_init.py"))
 
 _USER, _LIBRARY, _MODULE, _INIT, _WRAPPER, _BOUNDARY = range(6)
-_KIND: dict[CodeType, int] = {}
+_KIND: dict[int, tuple[int, CodeType]] = {}  # by the code's id, which the code itself keeps: to hash code is to read all of it
 _COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 BOUNDARIES = frozenset({"run_constructor", "__enter__"})  # our functions above which nothing belongs to the model
 
@@ -31,6 +31,9 @@ class Site(NamedTuple):
 
     code: CodeType
     line: int
+
+    def __hash__(self) -> int:
+        return hash((id(self.code), self.line))
 
     def __str__(self) -> str:
         return f"{shown_path(self.code.co_filename)}:{self.line} {self.code.co_name}"
@@ -56,9 +59,10 @@ def look() -> tuple[Site, Call | None]:
     call: Call | None = None
     while frame is not None:
         code = frame.f_code
-        kind = _KIND.get(code)
-        if kind is None:
-            kind = _KIND[code] = _kind_of(code)
+        known = _KIND.get(id(code))
+        if known is None:
+            known = _KIND[id(code)] = _kind_of(code), code
+        kind = known[0]
         if kind == _USER or (kind == _WRAPPER and not code.co_name.endswith("_")):
             return Site(_around(frame), frame.f_lineno), call
         if kind == _BOUNDARY:

@@ -5,7 +5,8 @@ A ``State`` is one write and what lay under it. A write that covers its storage 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ class View(NamedTuple):
 
     @classmethod
     def of(cls, tensor: Tensor) -> View:
-        return cls(tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()), tensor.dtype)
+        return _as_view((tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), tensor.dtype))
 
     @property
     def numel(self) -> int:
@@ -59,6 +60,9 @@ class View(NamedTuple):
         return same or (self.is_contiguous and other.is_contiguous)
 
 
+_as_view: Callable[[tuple[object, ...]], View] = functools.partial(tuple.__new__, View)  # a third of what View(…) costs
+
+
 class Draw:
     """One draw of the constructor: its identity, so that copies of a tensor know each other."""
 
@@ -78,14 +82,13 @@ class Cut(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, eq=False)
 class Drawn:
     """A draw's values, by ``law`` (a scaled copy has another law and the same draw)."""
 
-    draw: Draw
-    law: Program | Cut
-    said: Initializer | None
-    shape: tuple[int, ...]
+    __slots__ = ("draw", "law", "said", "shape")
+
+    def __init__(self, draw: Draw, law: Program | Cut, said: Initializer | None, shape: tuple[int, ...]) -> None:
+        self.draw, self.law, self.said, self.shape = draw, law, said, shape
 
 
 @dataclass(frozen=True, eq=False)
