@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from test_kat import known_answers, values
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:overflow encountered in cast:RuntimeWarning"
-)  # the interpreter rounds fp16 by numpy
+    "ignore:overflow encountered in (cast|multiply):RuntimeWarning"
+)  # the interpreter rounds fp16 by numpy, and computes the elements beyond a tensor's end too
 
 KEY = stream.derive_key(0, "weight")
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -105,7 +105,17 @@ def test_many_tensors_share_a_launch_and_keep_their_own_streams(backend):
 
 def test_rows_and_strides(backend):
     """A shard's rows, a column-major matrix and a strided run, and nothing beside them."""
-    for rows, width, start, stride in ((3, 70, 9, 100), (5, 3, 62, 64), (2, 130, 0, 200)):
+    # also rows of fewer and of more blocks than a program has, and programs that end within a row and with one
+    shapes = (
+        (3, 70, 9, 100),
+        (5, 3, 62, 64),
+        (2, 130, 0, 200),
+        (150, 1, 3, 7),
+        (3, 2100, 61, 2101),
+        (2, 1985, 64, 2048),
+        (65, 120, 1, 128),
+    )
+    for rows, width, start, stride in shapes:
         whole = torch.full((rows, width + 7), -9.0, device=device())
         backend.fill([Job(whole[:, 2 : width + 2], LAWS["uniform"], KEY, start, stride)])
         assert same(whole[:, 2 : width + 2], reference((rows, width), torch.float32, LAWS["uniform"], start, stride))
@@ -164,22 +174,28 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from initium.backends import _triton_kernels as kernels
 
-constants = {"LAW": kernels.NORMAL, "DTYPE": tl.float32, "BLOCKS": kernels.BLOCKS, "COLUMNS": len(kernels.Row)}
+plain = sys.argv[2] == "plain"
+constants = {"LAW": kernels.NORMAL, "DTYPE": tl.float32, "PLAIN": plain, "BLOCKS": kernels.BLOCKS, "COLUMNS": len(kernels.Row)}
 source = ASTSource(kernels.many, {"jobs": "*i64", "count": "i32", **dict.fromkeys(constants, "constexpr")}, constants)
 compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": sys.argv[1] == "fused"})
-print(len(re.findall("mul.rn.f32", compiled.asm["ptx"])), len(re.findall(r"fma[.]|[.]ftz", compiled.asm["ptx"])))
+for what in ("mul.rn.f32", r"fma[.]|[.]ftz", r"[.]shared|bar[.]sync", r"[.]local"):
+    print(len(re.findall(what, compiled.asm["ptx"])))
 """
 
 
-def test_compiled_for_a_gpu_every_operation_is_rounded_by_itself():
-    """The compiler needs no GPU: six multiplications and one by the std, eight elements a thread, nothing fused or flushed."""
+@pytest.mark.parametrize("shape", ["plain", "rows"])
+def test_compiled_for_a_gpu_every_operation_is_rounded_by_itself(shape):
+    """The compiler needs no GPU: six multiplications and one by the std, sixteen elements a thread, nothing fused or flushed.
+
+    Nor does a value leave its thread: with two axes to a tile, the compiler took each look at the table through shared memory.
+    """
     pytest.importorskip("triton.backends.nvidia")
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
 
     def counts(how: str) -> list[int]:
-        ran = subprocess.run([sys.executable, "-c", COMPILE, how], capture_output=True, text=True, env=environment)
+        ran = subprocess.run([sys.executable, "-c", COMPILE, how, shape], capture_output=True, text=True, env=environment)
         assert ran.returncode == 0, ran.stderr
         return [int(word) for word in ran.stdout.split()]
 
-    assert counts("apart") == [8 * 7, 0]
+    assert counts("apart") == [16 * 7, 0, 0, 0]
     assert counts("fused")[1] > 0

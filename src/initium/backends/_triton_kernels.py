@@ -13,7 +13,7 @@ from enum import IntEnum
 import triton  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import triton.language as tl  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-BLOCKS = 16  # of 64 elements, to a program
+BLOCKS = 32  # of 64 elements, to a program: 16 to a thread, in 48 registers
 WORDS, UNIFORM, NORMAL, TRUNCATED, TABULATED = range(5)
 
 
@@ -82,9 +82,9 @@ def _philox(counter, seed, upper):
     c2, c3 = _low(upper + counter * 0), _high(upper + counter * 0)
     k0, k1 = _low(seed), _high(seed)
     for _ in tl.static_range(10):
-        high0, low0 = tl.umulhi(c0, 0xD2511F53), _times(c0, 0xD2511F53)
-        high1, low1 = tl.umulhi(c2, 0xCD9E8D57), _times(c2, 0xCD9E8D57)
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        product0, product1 = _times(c0.to(tl.uint64), 0xD2511F53), _times(c2.to(tl.uint64), 0xCD9E8D57)  # one instruction each
+        c0, c1 = (product1 >> 32).to(tl.uint32) ^ c1 ^ k0, product1.to(tl.uint32)
+        c2, c3 = (product0 >> 32).to(tl.uint32) ^ c3 ^ k1, product0.to(tl.uint32)
         k0 = _plus(k0, 0x9E3779B9)
         k1 = _plus(k1, 0xBB67AE85)
     return c0, c1, c2, c3
@@ -97,10 +97,10 @@ def _polynomial(magnitude, table):
     bits = tl.minimum(tl.maximum(bits, 0x3F800000), 0x4EFFFFFF)
     octave = (bits >> 23) - 127
     x = ((bits & 0x7FFFFF) | 0x40000000).to(tl.float32, bitcast=True) - 3.0
-    coefficients = table.to(tl.pointer_type(tl.float32))
-    y = tl.load(coefficients + 6 * 32 + octave)
+    column = table.to(tl.pointer_type(tl.float32)) + octave  # the rows below it are at offsets that an instruction holds
+    y = tl.load(column + 6 * 32)
     for degree in tl.static_range(6):
-        y = y * x + tl.load(coefficients + (5 - degree) * 32 + octave)
+        y = y * x + tl.load(column + (5 - degree) * 32)
     return y
 
 
@@ -151,26 +151,45 @@ def _rounded(value, low, high, DTYPE: tl.constexpr):
 @triton.jit
 def _draw(
     program, address, rows, width, row_step, step, start, stride, per_row, seed, upper,
-    scale_shift, limits, lo_span, whole, low, high, table, LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constexpr,
+    scale_shift, limits, lo_span, whole, low, high, table,
+    LAW: tl.constexpr, DTYPE: tl.constexpr, PLAIN: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
-    """The program's BLOCKS blocks of a job, counted through its rows."""
-    place = program.to(tl.int64) * BLOCKS + tl.arange(0, BLOCKS)
-    row = place * 0
-    if rows > 1:
-        row = place // per_row  # a division of 64 bits costs as much as a value
-    first = start + row * stride  # the address that the row begins at
-    block = first // 64 + (place - row * per_row)
-    lane = tl.arange(0, 16)[None, :]
-    counter = block[:, None] * 16 + lane
-    w0, w1, w2, w3 = _philox(counter, seed, upper)
-    out = address.to(tl.pointer_type(DTYPE)) + (row * row_step)[:, None]
-    column = (block * 64 - first)[:, None] + lane
-    inside = (row < rows)[:, None]
+    """The program's BLOCKS blocks of a job, counted through its rows; PLAIN: it has one row, whose elements lie side by side."""
+    # one axis throughout: with two, the compiler carries every value through shared memory for each look at the table
+    each = tl.arange(0, BLOCKS * 16)
+    lane, nth = each & 15, _wide(each >> 4)
+    place = program.to(tl.int64) * BLOCKS
+    # the address that a row begins at, how far apart its elements lie in memory, and how many there are
+    first, apart, room = start, 1, width
+    out = address.to(tl.pointer_type(DTYPE))
+    if PLAIN:
+        nth += place
+    else:
+        row = nth * 0
+        above = place * 0
+        if rows > 1:
+            above = place // per_row  # of the program's first block: 64 bits are divided once
+            nth += place - above * per_row
+            # 32 bits, or at most one row's end; noqa: a condition that the compiler does not know makes no expression
+            if per_row < BLOCKS:  # noqa: SIM108
+                row = _wide(nth.to(tl.int32) // per_row.to(tl.int32))
+            else:
+                row = (nth >= per_row).to(tl.int64)
+            nth -= row * per_row
+        else:
+            nth += place
+        row += above
+        first, apart, room = start + row * stride, step, tl.where(row < rows, width, 0)
+        out += row * row_step
+    block = (first >> 6) + nth
+    w0, w1, w2, w3 = _philox(block * 16 + lane, seed, upper)
+    column = block * 64 - first + lane
+    out += column * apart
     for k in tl.static_range(4):
         word = w0 if k == 0 else w1 if k == 1 else w2 if k == 2 else w3
-        here = column + 16 * k
         value = _rounded(_value(word, scale_shift, limits, lo_span, whole, table, LAW), low, high, DTYPE)
-        tl.store(out + here * step, value, mask=inside & (here >= 0) & (here < width))
+        here = tl.cast(column + 16 * k, tl.uint64, bitcast=True)  # a column below 0 is a very large one then
+        tl.store(out + 16 * k * apart, value, mask=here < tl.cast(room, tl.uint64, bitcast=True))
 
 
 @triton.jit(do_not_specialize=[f"a{i}" for i in range(18)])
@@ -178,17 +197,20 @@ def one(
     a0: tl.int64, a1: tl.int64, a2: tl.int64, a3: tl.int64, a4: tl.int64, a5: tl.int64,
     a6: tl.int64, a7: tl.int64, a8: tl.int64, a9: tl.int64, a10: tl.int64, a11: tl.int64,
     a12: tl.int64, a13: tl.int64, a14: tl.int64, a15: tl.int64, a16: tl.int64, a17: tl.int64,
-    LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constexpr,
+    LAW: tl.constexpr, DTYPE: tl.constexpr, PLAIN: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
     """One job, its row as arguments: 64 bits each, whatever their value, so that nothing is compiled twice."""
     _draw(
         tl.program_id(0), _wide(a0), _wide(a2), _wide(a3), _wide(a4), _wide(a5), _wide(a6), _wide(a7), _wide(a8), _wide(a9),
-        _wide(a10), _wide(a11), _wide(a12), _wide(a13), _wide(a14), _wide(a15), _wide(a16), _wide(a17), LAW, DTYPE, BLOCKS,
+        _wide(a10), _wide(a11), _wide(a12), _wide(a13), _wide(a14), _wide(a15), _wide(a16), _wide(a17), LAW, DTYPE, PLAIN, BLOCKS,
     )  # fmt: skip
 
 
 @triton.jit
-def many(jobs, count, LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constexpr, COLUMNS: tl.constexpr):
+def many(
+    jobs, count,
+    LAW: tl.constexpr, DTYPE: tl.constexpr, PLAIN: tl.constexpr, BLOCKS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
     """Many jobs of one law and dtype: each program finds its row by bisection over FIRST_PROGRAM."""
     program = tl.program_id(0)
     below, above = 0, count
@@ -201,5 +223,5 @@ def many(jobs, count, LAW: tl.constexpr, DTYPE: tl.constexpr, BLOCKS: tl.constex
     _draw(
         program - tl.load(a + 1), tl.load(a), tl.load(a + 2), tl.load(a + 3), tl.load(a + 4), tl.load(a + 5),
         tl.load(a + 6), tl.load(a + 7), tl.load(a + 8), tl.load(a + 9), tl.load(a + 10), tl.load(a + 11), tl.load(a + 12),
-        tl.load(a + 13), tl.load(a + 14), tl.load(a + 15), tl.load(a + 16), tl.load(a + 17), LAW, DTYPE, BLOCKS,
+        tl.load(a + 13), tl.load(a + 14), tl.load(a + 15), tl.load(a + 16), tl.load(a + 17), LAW, DTYPE, PLAIN, BLOCKS,
     )  # fmt: skip
