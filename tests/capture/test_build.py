@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 import initium
 from initium import InitiumError, KaimingNormal, Normal, Recipe, Rule
@@ -231,3 +232,38 @@ def test_where_no_large_pages_are_to_be_had_the_values_are_the_same(monkeypatch:
     for refusing in (None, lambda begin, length, advice: -1):
         monkeypatch.setattr(pages, "_madvise", lambda refusing=refusing: refusing)
         assert torch.equal(initium.build(nn.Linear, 2048, 2048, seed=0).weight, expected.weight)
+
+
+class Wrapped(Tensor):
+    """A tensor whose values another one holds, as quantised ones are: it has no memory of its own to ask for."""
+
+    inner: Tensor
+
+    @staticmethod
+    def __new__(cls, inner: Tensor) -> Wrapped:  # torch's way
+        made: Wrapped = Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype, device=inner.device)  # type: ignore[attr-defined]
+        made.inner = inner
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        def inner(value: object) -> object:
+            return value.inner if isinstance(value, Wrapped) else value
+
+        found = func(*tree_map(inner, args), **tree_map(inner, kwargs or {}))
+        return tree_map(lambda one: Wrapped(one) if isinstance(one, Tensor) else one, found)
+
+
+def test_a_large_tensor_without_memory_of_its_own_stays_as_it_is() -> None:
+    table = Wrapped(torch.arange(2.0**21).view(1024, 2048))
+
+    class Quantised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(8, 8)
+            self.register_buffer("table", table)
+
+    built = initium.build(Quantised, seed=0)
+    assert built.table is table
+    assert torch.equal(table.inner, torch.arange(2.0**21).view(1024, 2048))
+    assert_same(built.linear, initium.build(Quantised, seed=0).linear)

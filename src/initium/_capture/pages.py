@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from .._tensors import address
+
 _WORTH = 1 << 22  # bytes: a tensor of that size has at least one large page in it, wherever it starts
 _LARGE_PAGE = 1 << 21
 _MADV_HUGEPAGE = 14  # Linux's number
@@ -15,13 +17,13 @@ _MADV_HUGEPAGE = 14  # Linux's number
 
 def ask_for_large_pages(tensor: Tensor) -> None:
     """Tell the system that a tensor's memory is wanted in large pages, where it knows such a thing; nothing else changes."""
-    advise = _madvise() if tensor.device.type == "cpu" and tensor.nbytes >= _WORTH else None
-    if advise is None:
+    if tensor.device.type != "cpu" or tensor.nbytes < _WORTH or not address(tensor):  # a wrapper's memory is not its own
         return
-    storage = tensor.untyped_storage()
+    advise, storage = _madvise(), tensor.untyped_storage()
     begin = -(-storage.data_ptr() // _LARGE_PAGE) * _LARGE_PAGE
     end = (storage.data_ptr() + storage.nbytes()) // _LARGE_PAGE * _LARGE_PAGE
-    advise(begin, end - begin, _MADV_HUGEPAGE)  # refused where the kernel has none: ordinary pages, then
+    if advise is not None and begin < end:
+        advise(begin, end - begin, _MADV_HUGEPAGE)  # refused where the kernel has none: ordinary pages, then
 
 
 @functools.cache

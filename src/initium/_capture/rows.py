@@ -329,13 +329,9 @@ def _told(record: Record | None) -> tuple[str, tuple[str, ...]]:
 
 def _identity(what: What) -> tuple[object, ...]:
     """What tells one lost write from another where it is shown."""
-    return (
-        (id(what.law), id(what.said))
-        if isinstance(what, Drawn)
-        else (what.value, str(what.value))
-        if isinstance(what, Fill)
-        else ()
-    )
+    if isinstance(what, Drawn):
+        return id(what.law), id(what.said)
+    return (what.value, str(what.value)) if isinstance(what, Fill) else ()
 
 
 def _lost(site: Site, what: What) -> str:
