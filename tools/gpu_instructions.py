@@ -19,22 +19,23 @@ from pathlib import Path
 
 os.environ.pop("TRITON_INTERPRET", None)  # kernels for the interpreter cannot be compiled
 
+import torch
 import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from initium.backends import _triton_kernels as kernels
+from initium.backends.triton import _DTYPES, _element
 
 DISASSEMBLER = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "nvdisasm"
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9]+)", re.MULTILINE)
 LAWS = {"uniform": kernels.UNIFORM, "normal": kernels.NORMAL, "truncated": kernels.TRUNCATED, "tabulated": kernels.TABULATED}
-DTYPES = {"float32": tl.float32, "bfloat16": tl.uint16, "float16": tl.float16, "float64": tl.float64}
 
 
-def machine_code(law: int, dtype: tl.dtype, plain: bool, architecture: int) -> tuple[collections.Counter[str], int]:
+def machine_code(law: int, dtype: torch.dtype, plain: bool, architecture: int) -> tuple[collections.Counter[str], int]:
     """(instructions by name, threads of a program)."""
-    constants = {"LAW": law, "DTYPE": dtype, "PLAIN": plain, "BLOCKS": kernels.BLOCKS}
+    constants = {"LAW": law, "DTYPE": _element(tl, dtype), "PLAIN": plain, "BLOCKS": kernels.BLOCKS}
     signature = {f"a{i}": "i64" for i in range(len(kernels.Row))} | dict.fromkeys(constants, "constexpr")
     compiled = triton.compile(
         ASTSource(kernels.one, signature, constants),
@@ -54,16 +55,15 @@ def main() -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, law in LAWS.items():
-        for kind, dtype in DTYPES.items():
-            for plain in (True, False) if kind == "float32" else (True,):
+        for dtype in _DTYPES:
+            for plain in (True, False) if dtype is torch.float32 else (True,):
                 found, threads = machine_code(law, dtype, plain, architecture)
                 elements = kernels.BLOCKS * 64 / threads
                 total = sum(found.values()) - found["NOP"]
                 worse = sum(found[one] for one in ("BAR", "LDS", "STS", "LDL", "STL", "FFMA"))
-                print(
-                    f"| {name} | {kind} | {'plain' if plain else 'rows'} | {total / elements:.1f} | {found['IMAD'] / elements:.1f} "
-                    f"| {found['LDG'] / elements:.1f} | {found['STG'] / elements:.1f} | {worse} |"
-                )
+                shares = " | ".join(f"{count / elements:.1f}" for count in (total, found["IMAD"], found["LDG"], found["STG"]))
+                layout = "plain" if plain else "rows"
+                print(f"| {name} | {str(dtype).removeprefix('torch.')} | {layout} | {shares} | {worse} |")
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def test_many_callers_at_once_get_their_own_numbers():
 )
 def test_a_large_job_is_shared_out_and_every_element_is_drawn_once(shape, step):
     """Whatever pieces the threads take, long or in rows: one thread's bits."""
-    width = shape[-1]
+    width, before = shape[-1], torch.get_num_threads()
     drawn = []
     try:
         for threads in (1, 2, 3):
@@ -176,7 +176,7 @@ def test_a_large_job_is_shared_out_and_every_element_is_drawn_once(shape, step):
             native().fill([Job(out, LAW, KEY, 5, width + 7 if len(shape) == 2 else 0)])
             drawn.append(out.clone())
     finally:
-        torch.set_num_threads(2)
+        torch.set_num_threads(before)
     assert bool(drawn[0].isfinite().all())
     assert torch.equal(drawn[0], drawn[1])
     assert torch.equal(drawn[0], drawn[2])

@@ -67,11 +67,8 @@ def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Ten
     for extent in size:
         numel *= extent
     small = numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu"
-    if func is aten.empty.memory_format:
-        if small:
-            return torch.empty(size, **kwargs)  # what func is, in a third of the time
-        if kwargs.get("memory_format") is None:
-            return blank(size, None, dtype, torch.device(device))
+    if small and func is aten.empty.memory_format:
+        return torch.empty(size, **kwargs)  # what func is, in a third of the time
     name = func.overloadpacket.__name__
     if small and name.startswith(("empty", "new_empty")):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
@@ -141,7 +138,8 @@ def _draw_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     first = args[1] if len(args) > 1 else 0.0  # the dispatcher leaves out what is as by default
     second = args[2] if len(args) > 2 else 1.0
     site, call = look()
-    mode.draw(tensor, mode.law(laws.Uniform if func is aten.uniform_.default else laws.Normal, first, second), site, call)
+    kind: Callable[[float, float], laws.Uniform | laws.Normal] = laws.Uniform if func is aten.uniform_.default else laws.Normal
+    mode.draw(tensor, mode.law(kind, first, second), site, call)
     return tensor  # type: ignore[no-any-return]
 
 

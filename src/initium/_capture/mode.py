@@ -7,14 +7,12 @@ costs no arithmetic. Only what must become a Python value (``item``, ``tolist``,
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from .. import _laws as laws
 from .._errors import WriteError
 from .._execute import Batch
 from .._programs import Program
@@ -31,7 +29,7 @@ from .sites import Call, Site, look
 from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading
 
 aten = torch.ops.aten
-_TWO = struct.Struct("dd")
+Law = TypeVar("Law")
 READ_LIMIT = 1 << 31  # elements that are drawn only to be read, before capture refuses, unless the user says another number
 
 
@@ -54,7 +52,7 @@ class Recorder(UncompiledMode):
         self.forced: list[Event] = []
         self.forced_draws: dict[int, Draw] = {}
         self.forced_elements = 0
-        self._laws: dict[tuple[type, bytes], laws.Uniform | laws.Normal] = {}
+        self._laws: dict[tuple[object, str], Any] = {}
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
     def __torch_dispatch__(
@@ -183,12 +181,12 @@ class Recorder(UncompiledMode):
 
     # --- operations --------------------------------------------------------------------------------------------------------------
 
-    def law(self, kind: type[laws.Uniform | laws.Normal], first: float, second: float) -> laws.Uniform | laws.Normal:
-        """The law of that kind, one object for equal numbers (−0 and 0 are not equal here)."""
-        key = kind, _TWO.pack(first, second)
-        found = self._laws.get(key)
+    def law(self, kind: Callable[..., Law], *numbers: complex) -> Law:
+        """The law of that kind, one object for the same numbers, so that who has seen it need not look at it again."""
+        key = kind, repr(numbers)  # −0 and 0 are not the same, nor are 1 and 1.0
+        found: Law | None = self._laws.get(key)
         if found is None:
-            found = self._laws[key] = kind(first, second)
+            found = self._laws[key] = kind(*numbers)
         return found
 
     def draw(self, tensor: Tensor, law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None) -> None:

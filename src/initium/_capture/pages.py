@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from .._tensors import address
 
 _WORTH = 1 << 22  # bytes: a tensor of that size has at least one large page in it, wherever it starts
 _LARGE_PAGE = 1 << 21
-_MADV_HUGEPAGE = 14  # Linux's number
+_ADVICE: Any = getattr(mmap, "MADV_HUGEPAGE", None)  # where Python knows it, the system does
 
 
 def ask_for_large_pages(tensor: Tensor) -> None:
@@ -23,14 +25,13 @@ def ask_for_large_pages(tensor: Tensor) -> None:
     begin = -(-storage.data_ptr() // _LARGE_PAGE) * _LARGE_PAGE
     end = (storage.data_ptr() + storage.nbytes()) // _LARGE_PAGE * _LARGE_PAGE
     if advise is not None and begin < end:
-        advise(begin, end - begin, _MADV_HUGEPAGE)  # refused where the kernel has none: ordinary pages, then
+        advise(begin, end - begin, _ADVICE)  # refused where the kernel has none: ordinary pages, then
 
 
 @functools.cache
 def _madvise() -> Callable[[int, int, int], int] | None:
-    try:
-        found = ctypes.CDLL(None).madvise
-    except (OSError, AttributeError, TypeError):  # Windows has no such function, and takes no None
+    if _ADVICE is None:
         return None
+    found = ctypes.CDLL(None).madvise
     found.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return found

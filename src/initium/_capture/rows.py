@@ -27,7 +27,7 @@ from .values import Drawn, Fill, View, What
 _COMPARED = 1 << 22  # elements up to which a tensor is looked through for being all the same
 
 
-class Look(NamedTuple):
+class Traced(NamedTuple):
     """A tensor of the model: its record, and what it holds where the memory does not say it."""
 
     slot: Slot
@@ -58,13 +58,11 @@ class Captured:
         for record in recorder.records.values():
             if record.shown is not None:
                 _forget_if_written(record)
-        self._looks = [[self._look(slot, prefix) for slot in slots] for slots, prefix in self._slots()]
-        self.homes, loose = homes_of([look.held for looks in self._looks for look in looks if look.held is not None])
+        self._traced = [[self._trace(slot, prefix) for slot in slots] for slots, prefix in self._slots()]
+        self.homes, loose = homes_of([one.held for traced in self._traced for one in traced if one.held is not None])
         # what was looked at has the stream that it was drawn from: under its name only where a run before had found that
         pinned = {ordinal: recorder.translator.home(draw) for ordinal, draw in recorder.forced_draws.items()}
         self._translator = recorder.translator = Translator({**self.homes, **pinned}, loose)
-        self._shown: dict[int, tuple[Program, Initializer | None]] = {}  # initializers of laws, by the law's id, which it keeps
-        self._constants: dict[tuple[type, str], laws.Constant] = {}
         self._decisions: dict[tuple[Any, ...], Decision] = {}
 
     def plans(self, *, copied: bool) -> list[Plan]:
@@ -72,13 +70,13 @@ class Captured:
         notes = self._notes()
         return [
             Plan(
-                [self._row(look, prefix, copied) for look in looks],
+                [self._row(one, prefix, copied) for one in traced],
                 self.recorder.seed,
                 prefix=prefix,
                 notes=notes,
                 seconds=self.seconds,
             )
-            for looks, (prefix, _) in zip(self._looks, self.models, strict=True)
+            for traced, (prefix, _) in zip(self._traced, self.models, strict=True)
         ]
 
     def owned(self) -> set[int]:
@@ -99,16 +97,16 @@ class Captured:
         for inv, (prefix, _) in zip(self.inventories, self.models, strict=True):
             yield inv.slots, prefix
 
-    def _look(self, slot: Slot, prefix: str) -> Look:
+    def _trace(self, slot: Slot, prefix: str) -> Traced:
         if slot.tied_to is not None or slot.computed is not None:
-            return Look(slot, None, None)
+            return Traced(slot, None, None)
         record = self.recorder.record(slot.tensor)
         if record is None or record.state is None:
-            return Look(slot, record, None)
-        return Look(slot, record, Held(_stream_name(slot, prefix), record.state, View.of(slot.tensor)))
+            return Traced(slot, record, None)
+        return Traced(slot, record, Held(_stream_name(slot, prefix), record.state, View.of(slot.tensor)))
 
-    def _row(self, look: Look, prefix: str, copied: bool) -> Row:
-        slot, record, held = look
+    def _row(self, one: Traced, prefix: str, copied: bool) -> Row:
+        slot, record, held = one
         name = prefix + slot.name
         if slot.tied_to is not None:
             tied = Decision(slot.shape, slot.dtype, "tied", role=slot.role, rule=f"tied to {slot.tied_to}")
@@ -119,30 +117,20 @@ class Captured:
                 slot.shape, slot.dtype, "derived", role=slot.role, rule=f"computed from {', '.join(slot.computed.originals)}"
             )
             return Row(name, slot.key, derived, first, slot.is_buffer, slot.persistent)
-        program: Program | None
-        said: Initializer | None
+        program: Program | None = None
+        said: Initializer | None = None
         if record is None or held is None:
-            program, said = (None, None) if slot.tensor.is_meta else _from_memory(slot.tensor, copied)
-        elif held.state.undefined:
-            program, said = None, None
-        else:
+            program = None if slot.tensor.is_meta else _from_memory(slot.tensor, copied)
+        elif not held.state.undefined:
             program, said = self._from_record(held, name, record, slot.tensor)
         kind, related = _kind(program, name)
-        return as_row(
-            (
-                name,
-                slot.key,
-                self._decision(slot, kind, program, said, record, prefix),
-                related,
-                slot.is_buffer,
-                slot.persistent,
-            )
-        )
+        decision = self._decision(slot, kind, program, said, record, prefix)
+        return as_row((name, slot.key, decision, related, slot.is_buffer, slot.persistent))
 
     def _decision(
         self, slot: Slot, kind: str, program: Program | None, said: Initializer | None, record: Record | None, prefix: str
     ) -> Decision:
-        """The decision, shared by the tensors that look alike and come from the same lines."""
+        """The decision, shared by the tensors that look alike and come from the same lines; ``said``: what the constructor called."""
         key: tuple[Any, ...] | None = None
         if isinstance(program, laws.Law):  # what else there is has a tensor's own values or name in it
             history = () if record is None else (record.site, *[(site, *_identity(what)) for site, what in record.overridden])
@@ -159,7 +147,7 @@ class Captured:
             slot.shape,
             slot.dtype,
             kind,
-            said,
+            said if said is not None or program is None else _shown(program),
             program,
             *_fans(slot),
             slot.role,
@@ -179,30 +167,12 @@ class Captured:
         program = self._program(held, record, tensor)
         if held.name != name and isinstance(program, (laws.Law, Made, Blocks)) and is_random(program):
             program = Renamed(held.name, program)
-        said: Initializer | None = None
-        if state.under is None and isinstance(what, (Drawn, Fill)):
-            said = what.said
-        if said is None:
-            said = self._initializer(program.program if isinstance(program, Renamed) else program)
-        if said is None and isinstance(program, Given):
-            said = Values(program.values)
-        if said is None and isinstance(program, Blocks):
-            said = _largest(program)
-        if said is None and isinstance(program, Computed):
-            said = Recorded("computed", (("by", _operations(program)),))
-        return program, said
-
-    def _initializer(self, program: Program) -> Initializer | None:
-        found = self._shown.get(id(program))
-        if found is None:
-            found = self._shown[id(program)] = program, initializer_of(program)
-        return found[1]
+        return program, what.said if state.under is None and isinstance(what, (Drawn, Fill)) else None
 
     def _program(self, held: Held, record: Record, tensor: Tensor) -> Program:
         state = held.state
         if state.under is None and isinstance(state.what, Fill):
-            value = state.what.value
-            return self._constants.setdefault((type(value), str(value)), laws.Constant(value))
+            return self.recorder.law(laws.Constant, state.what.value)
         if state.random or tensor.is_meta:
             return self._translator.tensor(held)
         if not record.fresh:
@@ -217,10 +187,10 @@ class Captured:
         recorder = self.recorder
         notes = []
         kept = 0
-        for looks in self._looks:
-            for look in looks:
-                if look.held is not None and look.held.state.random:
-                    kept += look.held.view.numel
+        for traced in self._traced:
+            for one in traced:
+                if one.held is not None and one.held.state.random:
+                    kept += one.held.view.numel
         vain = recorder.drawn_elements - kept
         if vain > 0 and kept:
             notes.append(f"the constructor would have drawn {recorder.drawn_elements:,} elements, {vain:,} of them in vain")
@@ -279,12 +249,11 @@ def _kind(program: Program | None, name: str) -> tuple[str, str | None]:
     return ("drawn" if is_random(program) else "constant"), None
 
 
-def _from_memory(tensor: Tensor, copied: bool) -> tuple[Program, Initializer | None]:
+def _from_memory(tensor: Tensor, copied: bool) -> Program:
     values = tensor.detach()
     if copied or not covers(values):
         values = values.clone()
-    program = _constant_or_given(values)
-    return program, initializer_of(program) if isinstance(program, laws.Constant) else Values(values)
+    return _constant_or_given(values)
 
 
 def _constant_or_given(values: Tensor) -> Program:
@@ -295,6 +264,17 @@ def _constant_or_given(values: Tensor) -> Program:
         if bool((values == first).all()):
             return laws.Constant(first.item())
     return Given(values)
+
+
+def _shown(program: Program) -> Initializer | None:
+    """The initializer to show for a program that no init function's call says better."""
+    if isinstance(program, Given):
+        return Values(program.values)
+    if isinstance(program, Blocks):
+        return _largest(program)
+    if isinstance(program, Computed):
+        return Recorded("computed", (("by", _operations(program)),))
+    return initializer_of(program.program if isinstance(program, Renamed) else program)
 
 
 def _operations(program: Computed) -> str:

@@ -195,17 +195,15 @@ def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
 def move_to_meta(model: nn.Module) -> None:
     """Put every parameter and buffer on meta; ties, attributes, strides and flags stay."""
     made: dict[object, Tensor] = {}
-    with torch.no_grad():
-        for module in model.modules():
-            for tensors in (module._parameters, module._buffers):
-                for name, tensor in tensors.items():
-                    if tensor is None or tensor.is_meta:
-                        continue
-                    identity = _identity(tensor)
-                    found = made.get(identity)
-                    if found is None:
-                        found = made[identity] = _meta_like(tensor)
-                    tensors[name] = found  # type: ignore[assignment]
+    for module in model.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is None or tensor.is_meta:
+                    continue
+                identity = _identity(tensor)
+                if identity not in made:
+                    made[identity] = _meta_like(tensor)
+                tensors[name] = made[identity]  # type: ignore[assignment]
 
 
 def _meta_like(tensor: Tensor) -> Tensor:

@@ -157,28 +157,24 @@ def _draw(
     """The program's BLOCKS blocks of a job, counted through its rows; PLAIN: it has one row, whose elements lie side by side."""
     # one axis throughout: with two, the compiler carries every value through shared memory for each look at the table
     each = tl.arange(0, BLOCKS * 16)
-    lane, nth = each & 15, _wide(each >> 4)
+    lane = each & 15
     place = program.to(tl.int64) * BLOCKS
+    nth = place + (each >> 4)  # block of its row
     # the address that a row begins at, how far apart its elements lie in memory, and how many there are
     first, apart, room = start, 1, width
     out = address.to(tl.pointer_type(DTYPE))
-    if PLAIN:
-        nth += place
-    else:
+    if not PLAIN:
         row = nth * 0
-        above = place * 0
         if rows > 1:
             above = place // per_row  # of the program's first block: 64 bits are divided once
-            nth += place - above * per_row
+            nth -= above * per_row
             # 32 bits, or at most one row's end; noqa: a condition that the compiler does not know makes no expression
             if per_row < BLOCKS:  # noqa: SIM108
                 row = _wide(nth.to(tl.int32) // per_row.to(tl.int32))
             else:
                 row = (nth >= per_row).to(tl.int64)
             nth -= row * per_row
-        else:
-            nth += place
-        row += above
+            row += above
         first, apart, room = start + row * stride, step, tl.where(row < rows, width, 0)
         out += row * row_step
     block = (first >> 6) + nth

@@ -60,21 +60,20 @@ class Triton:
             elif job.out.numel():
                 row = _row(job)
                 groups.setdefault((job.out.device, _law_code(job.law), job.out.dtype, _is_plain(row)), []).append(row)
-        for (device, law, dtype, _), rows in groups.items():
-            self._run(rows, law, dtype, device)
+        for (device, law, dtype, plain), rows in groups.items():
+            self._run(rows, law, dtype, plain, device)
 
     def words(self, key: Key, start: int, count: int) -> Tensor:
         """The stream's words, as ``_stream.words`` gives them: int64 values in [0, 2**32)."""
         out = torch.empty(count, dtype=torch.int32, device=self._device)
         geometry = _geometry(out, key, start, 0)
         row = geometry + [0] * (len(self._kernels.Row) - len(geometry))
-        self._run([row], self._kernels.WORDS, torch.int32, out.device)
+        self._run([row], self._kernels.WORDS, torch.int32, _is_plain(row), out.device)
         return out.long() & 0xFFFFFFFF
 
-    def _run(self, rows: list[list[int]], law: int, dtype: torch.dtype, device: torch.device) -> None:
+    def _run(self, rows: list[list[int]], law: int, dtype: torch.dtype, plain: bool, device: torch.device) -> None:
         kernels, total = self._kernels, 0
-        options: dict[str, Any] = {"LAW": law, "DTYPE": _element(kernels.tl, dtype), "BLOCKS": kernels.BLOCKS}
-        options["PLAIN"] = _is_plain(rows[0])  # the others are like it
+        options: dict[str, Any] = {"LAW": law, "DTYPE": _element(kernels.tl, dtype), "PLAIN": plain, "BLOCKS": kernels.BLOCKS}
         context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if device.type == "cuda":  # the interpreter knows neither devices nor options of the compiler
             context, options["enable_fp_fusion"] = torch.cuda.device(device), False
