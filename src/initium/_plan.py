@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -145,9 +146,7 @@ class Plan(Mapping[str, Entry]):
         decision = row.decision
         if decision.program is None:
             raise PlanError(f"{name} is {decision.kind}: the plan does not hold its values")
-        numel = 1
-        for size in decision.shape:
-            numel *= size
+        numel = math.prod(decision.shape)
         stop = numel if stop is None else stop
         if not 0 <= start <= stop <= numel:
             raise PlanError(f"{name} has {numel} elements: {start}:{stop} is not a range of them")

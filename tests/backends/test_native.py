@@ -113,11 +113,10 @@ class TestFill:
     def test_ten_thousand_small_ones_cost_little(self):
         jobs = [Job(torch.zeros(64), LAW, KEY, i) for i in range(10_000)]
         normal_, outs = torch.nn.init.normal_, [job.out for job in jobs]
-        in_turn = [(_timed(lambda: fill(jobs)), _timed(lambda: [normal_(out, 0.0, 0.02) for out in outs])) for _ in range(7)]
+        in_turn = [(_timed(lambda: fill(jobs)), _timed(lambda: [normal_(out, 0.0, 0.02) for out in outs])) for _ in range(15)]
         ours, torchs = map(min, zip(*in_turn, strict=True))
         fill(jobs)
-        # Half of torch's time when nothing else runs; a machine that others share needs room.
-        assert ours < 2 * torchs
+        assert ours < torchs
         assert torch.equal(jobs[77].out, expected(64, start=77))
 
 

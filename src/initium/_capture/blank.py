@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Sequence
 
@@ -15,9 +16,7 @@ _PAGE = mmap.PAGESIZE
 
 def blank(shape: Sequence[int], stride: Sequence[int] | None, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A tensor of that shape and layout whose memory is not to be read; on meta where the system refuses the address space."""
-    numel = 1
-    for size in shape:
-        numel *= size
+    numel = math.prod(shape)
     if device.type != "cpu" or numel * dtype.itemsize < LARGE:
         if stride is None:
             return torch.empty(tuple(shape), dtype=dtype, device=device)

@@ -63,10 +63,7 @@ def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Ten
     )
     dtype = kwargs.get("dtype") or (like.dtype if like is not None else torch.get_default_dtype())
     device = kwargs.get("device") or (like.device if like is not None else torch.device("cpu"))
-    numel = 1
-    for extent in size:
-        numel *= extent
-    small = numel * dtype.itemsize < LARGE or torch.device(device).type != "cpu"
+    small = math.prod(size) * dtype.itemsize < LARGE or torch.device(device).type != "cpu"
     if small and func is aten.empty.memory_format:
         return torch.empty(size, **kwargs)  # what func is, in a third of the time
     name = func.overloadpacket.__name__
@@ -91,10 +88,7 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
     small = _skip_fill(kwargs) or isinstance(value, Tensor)
     if not small:
         size = tuple(args[0]) if like is None else tuple(args[1]) if "new" in name else tuple(like.shape)
-        numel = 1
-        for extent in size:
-            numel *= extent
-        small = numel * 8 < SMALL
+        small = math.prod(size) * 8 < SMALL
     if small:
         tensor = func(*args, **kwargs)
     else:

@@ -7,6 +7,7 @@ costs no arithmetic. Only what must become a Python value (``item``, ``tolist``,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -198,9 +199,7 @@ class Recorder(UncompiledMode):
     def _new_draw(
         self, shape: tuple[int, ...], law: Program | Cut, site: Site, call: Call | None, said: Initializer | None = None
     ) -> Drawn:
-        numel = 1
-        for size in shape:
-            numel *= size
+        numel = math.prod(shape)
         draw = Draw(self.draws, numel, site)
         self.draws += 1
         self.drawn_elements += numel

@@ -6,6 +6,7 @@ A law stays a law where a tensor holds the draw as it is, boxes written into it 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -53,7 +54,12 @@ class Translator:
             whole_here = place is not None and place == (shape, 0)
             if home.tag == "values" and home.name == name and place is not None and place == home.place:
                 return law
-            if home.is_whole and (place is None or whole_here) and _numel(home.shape) == _numel(shape) and stays(what, shape):
+            if (
+                home.is_whole
+                and (place is None or whole_here)
+                and math.prod(home.shape) == math.prod(shape)
+                and stays(what, shape)
+            ):
                 return Renamed(home.name, law, home.tag)
             return _Steps(self).program(what, shape, dtype)
         if isinstance(what, Fill):
@@ -86,13 +92,6 @@ class Translator:
 
 
 _WHERE = frozenset({"device", "pin_memory", "layout", "non_blocking"})  # a computation runs on the CPU
-
-
-def _numel(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def overlaid(base: Program, shape: tuple[int, ...], low: list[int], extent: list[int], inner: Program) -> Program:

@@ -15,14 +15,14 @@ from .._entry import OWN, Decision, Row, as_row
 from .._inventory import Inventory, Slot, inventory
 from .._plan import Plan
 from .._programs import Blocks, Computed, Given, Leaf, Made, Program, Renamed, Step, is_random
-from ..initializers import Constant, Initializer, Ones, Values, Zeros
+from ..initializers import Initializer, Values
 from .fold import Recorded, initializer_of
 from .homes import Held, homes_of
 from .mode import Recorder
 from .programs import Translator
 from .records import Record, covers
 from .sites import Site
-from .values import Drawn, Fill, View, What
+from .values import Cut, Drawn, Fill, View, What
 
 _COMPARED = 1 << 22  # elements up to which a tensor is looked through for being all the same
 
@@ -270,10 +270,10 @@ def _shown(program: Program) -> Initializer | None:
     """The initializer to show for a program that no init function's call says better."""
     if isinstance(program, Given):
         return Values(program.values)
-    if isinstance(program, Blocks):
-        return _largest(program)
     if isinstance(program, Computed):
         return Recorded("computed", (("by", _operations(program)),))
+    while isinstance(program, Blocks):  # its largest part says it
+        _size, program = max(program.parts, key=lambda one: one[0])
     return initializer_of(program.program if isinstance(program, Renamed) else program)
 
 
@@ -282,11 +282,6 @@ def _operations(program: Computed) -> str:
     names = [step.op.split(".")[1].rstrip("_") for step in program.steps if isinstance(step, Step)]
     names = [name for name in names if name not in ("reshape", "as_strided", "_to_copy")]
     return ", ".join(["…", *names[-4:]] if len(names) > 4 else names) or "rearranging"
-
-
-def _largest(program: Blocks) -> Initializer | None:
-    _size, part = max(program.parts, key=lambda one: one[0])
-    return _largest(part) if isinstance(part, Blocks) else initializer_of(part.program if isinstance(part, Renamed) else part)
 
 
 def _fans(slot: Slot) -> tuple[int | None, int | None]:
@@ -318,13 +313,12 @@ def _lost(site: Site, what: What) -> str:
     """A write that another one covered, in words."""
     text = ""
     if isinstance(what, Drawn):
-        from .fold import settled_law
-
-        law = what.law
-        shown = what.said or (initializer_of(settled_law(law)) if not isinstance(law, tuple) else None)
+        shown = what.said or (
+            None if isinstance(what.law, Cut) else initializer_of(what.law)
+        )  # to settle a cut takes a millisecond
         text = str(shown) if shown is not None else "trunc_normal"
     elif isinstance(what, Fill):
-        text = str(Zeros() if what.value == 0 else Ones() if what.value == 1 else Constant(what.value))
+        text = str(initializer_of(laws.Constant(what.value)))
     return f"{text} at {_site_text(site)}"
 
 

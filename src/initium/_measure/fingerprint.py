@@ -17,6 +17,7 @@ look alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -148,9 +149,7 @@ def plan_fingerprint(plan: Plan, dtype: torch.dtype | None = None, only: str | I
 def _drawn(plan: Plan, row: Row, dtype: torch.dtype) -> Iterator[tuple[Tensor, int]]:
     """(values, flat index of the first): in chunks where the law is elementwise, else the whole tensor."""
     shape, program = row.decision.shape, row.decision.program
-    numel = 1
-    for size in shape:
-        numel *= size
+    numel = math.prod(shape)
     chunk = 4 * _TASK if isinstance(program, (laws.Constant, laws.Uniform, laws.Normal, laws.TruncNormal)) else max(numel, 1)
     for start in range(0, numel, chunk):
         values = torch.empty(min(chunk, numel - start), dtype=dtype, device="cpu")

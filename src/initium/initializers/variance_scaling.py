@@ -46,11 +46,11 @@ class _FanScaled(Initializer):
 
     @property
     def law_name(self) -> str:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no law_name")
 
     def std(self, fan_in: int, fan_out: int) -> float:
         """The std for these fans."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no std")
 
 
 def law_of_std(law: str, std: float) -> laws.Law:
