@@ -146,39 +146,33 @@ def said_by(call: Call | None, law: Program | Cut) -> Initializer | None:
     """What to show for a draw that an init function made; None where the law says it all."""
     if call is None:
         return None
-    said = call.said
-    if call.is_torch and (call.name.startswith(("kaiming", "xavier"))):
-        return _fan_scaled(call.name.rstrip("_"), said, law)
-    if not call.is_torch:
-        code = call.frame.f_code
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        pairs = tuple((name, said[name]) for name in names if isinstance(said.get(name), (int, float, str)))
-        return Recorded(call.name.rstrip("_"), pairs, _known_law(law))
-    return None
+    if call.is_torch:
+        return _fan_scaled(call.name.rstrip("_"), call.said, law) if call.name.startswith(("kaiming", "xavier")) else None
+    said, code = call.said, call.frame.f_code
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    pairs = tuple((name, said[name]) for name in names if isinstance(said.get(name), (int, float, str)))
+    return Recorded(call.name.rstrip("_"), pairs, _known_law(law))
 
 
 def _fan_scaled(name: str, said: dict[str, Any], law: Program | Cut) -> Initializer | None:
     if name.startswith("xavier"):
-        return _recorded(
-            name,
-            _known_law(law),
-            gain=(said.get("gain"), 1.0),
-            fan_in=(said.get("fan_in"), None),
-            fan_out=(said.get("fan_out"), None),
-        )
-    mode = str(said.get("mode", "fan_in")).lower()
+        return _xavier(name, _known_law(law), said.get("gain"), said.get("fan_in"), said.get("fan_out"))
     slope, nonlinearity = said.get("a", 0), said.get("nonlinearity", "leaky_relu")
-    fan = said.get("fan")
-    return _recorded(
-        name,
-        _known_law(law),
-        a=(slope if nonlinearity in ("leaky_relu", "prelu") else 0, 0),
-        nonlinearity=(nonlinearity, "leaky_relu"),
-        **{mode: (fan, None)},
-    )
+    mode = str(said.get("mode", "fan_in")).lower()
+    return _kaiming(name, _known_law(law), slope, nonlinearity, mode, said.get("fan"))
 
 
 @functools.lru_cache(maxsize=4096)
+def _xavier(name: str, law: laws.Law | None, gain: Any, fan_in: Any, fan_out: Any) -> Recorded:
+    return _recorded(name, law, gain=(gain, 1.0), fan_in=(fan_in, None), fan_out=(fan_out, None))
+
+
+@functools.lru_cache(maxsize=4096)
+def _kaiming(name: str, law: laws.Law | None, slope: Any, nonlinearity: Any, mode: str, fan: Any) -> Recorded:
+    slope = slope if nonlinearity in ("leaky_relu", "prelu") else 0
+    return _recorded(name, law, a=(slope, 0), nonlinearity=(nonlinearity, "leaky_relu"), **{mode: (fan, None)})
+
+
 def _recorded(name: str, law: laws.Law | None, **arguments: tuple[Any, Any]) -> Recorded:
     pairs = tuple((key, value) for key, (value, default) in arguments.items() if value is not None and value != default)
     return Recorded(name, pairs, law)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import _laws as laws
 from .._programs import Program
-from .blank import LARGE, blank
+from .blank import LARGE, AddressSpace, blank
 from .mode import HANDLERS, Handler, Recorder
 from .operators import kind_of, on_meta, tensors_in
 from .records import Event, covers, storage_of
@@ -29,7 +29,7 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
             packet, _, overload = name.partition(".")
             found = getattr(getattr(aten, packet, None), overload or "default", None)
             if found is not None:
-                HANDLERS[found] = handler
+                HANDLERS[id(found)] = handler
         return handler
 
     return register
@@ -44,15 +44,16 @@ def _empty(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     like = args[0] if isinstance(args[0], Tensor) else None
     if _skip_fill(kwargs):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
-    tensor = _created(func, args, kwargs, like)
-    view = View.of(tensor)
-    if 0 not in view.shape:
+    tensor = _created(func, args, kwargs, like, mode.space)
+    if tensor.numel():
         record = mode._recorded(tensor)
-        record.state, record.fresh, record.site = State(None, view, NOTHING), False, look()[0]
+        record.state, record.fresh, record.site = State(None, View.of(tensor), NOTHING), False, look()[0]
     return tensor
 
 
-def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Tensor | None) -> Tensor:
+def _created(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Tensor | None, space: AddressSpace | None = None
+) -> Tensor:
     """An unfilled tensor of the shape that an operator would give, from address space where it is large."""
     size = (
         tuple(args[0])
@@ -62,10 +63,11 @@ def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Ten
         else tuple(like.shape)
     )
     dtype = kwargs.get("dtype") or (like.dtype if like is not None else torch.get_default_dtype())
-    device = kwargs.get("device") or (like.device if like is not None else torch.device("cpu"))
-    small = math.prod(size) * dtype.itemsize < LARGE or torch.device(device).type != "cpu"
-    if small and func is aten.empty.memory_format:
-        return torch.empty(size, **kwargs)  # what func is, in a third of the time
+    device = torch.device(kwargs.get("device") or (like.device if like is not None else "cpu"))
+    small = math.prod(size) * dtype.itemsize < LARGE or device.type != "cpu"
+    if func is aten.empty.memory_format and "device" in kwargs and kwargs.get("memory_format") is None:
+        # torch.empty is what func is, in a third of the time: so are those of _BY_NAME. It asks for the default device where none is said
+        return torch.empty(size, **kwargs) if small else blank(size, None, dtype, device, space)
     name = func.overloadpacket.__name__
     if small and name.startswith(("empty", "new_empty")):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
@@ -76,7 +78,7 @@ def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Ten
         stride = tuple(torch.empty_like(on_meta(like)).stride())
     elif kwargs.get("memory_format") not in (None, torch.preserve_format, torch.contiguous_format):
         stride = tuple(torch.empty(size, device="meta", memory_format=kwargs["memory_format"]).stride())
-    return blank(size, stride, dtype, torch.device(device))
+    return blank(size, stride, dtype, device, space)
 
 
 @_handles("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
@@ -90,7 +92,7 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
         size = tuple(args[0]) if like is None else tuple(args[1]) if "new" in name else tuple(like.shape)
         small = math.prod(size) * 8 < SMALL
     if small:
-        tensor = func(*args, **kwargs)
+        tensor = (_BY_NAME.get(func, func) if "device" in kwargs else func)(*args, **kwargs)
     else:
         if "full" in name and kwargs.get("dtype") is None and like is None:
             kwargs = {**kwargs, "dtype": torch.full((), value).dtype}
@@ -99,6 +101,9 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
         record = mode._recorded(tensor)
         record.state, record.fresh, record.site = State(None, View.of(tensor), Fill(value)), small, site
     return tensor  # type: ignore[no-any-return]
+
+
+_BY_NAME: dict[Any, Callable[..., Tensor]] = {aten.zeros.default: torch.zeros, aten.ones.default: torch.ones}
 
 
 @_handles("lift_fresh")
@@ -205,7 +210,7 @@ def _fill_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
         return tensor  # type: ignore[no-any-return]
     mode.write(tensor, Fill(value), site)
     if whole and not tensor.is_meta and storage_of(tensor).nbytes() < SMALL:
-        func(*args, **kwargs)
+        tensor.fill_(value)
         record.fresh = True
     return tensor  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ costs no arithmetic. Only what must become a Python value (``item``, ``tolist``,
 
 from __future__ import annotations
 
+import marshal
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -20,12 +21,12 @@ from .._programs import Program
 from .._stream import Keys
 from .._uncompiled import UncompiledMode
 from ..initializers import Initializer
-from .blank import blank
+from .blank import AddressSpace, blank
 from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program
 from .homes import Homes, draws_in
 from .operators import Kind, at, kind_of, on_meta, tensors_in
 from .programs import Translator
-from .records import Event, Record, covers, filled_below, is_covered, snapshot, storage_of
+from .records import Event, Record, as_event, covers, filled_below, is_covered, snapshot, storage_of
 from .sites import Call, Site, look
 from .values import Cut, Done, Draw, Drawn, Fill, Known, Nothing, Read, Result, State, View, What, reading
 
@@ -47,20 +48,21 @@ class Recorder(UncompiledMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.seed, self.translator, self.read_limit = seed, Translator(homes), read_limit
         self.records: dict[int, Record] = {}
+        self.space = AddressSpace()
         self.events: list[Event] = []
         self.draws = 0
         self.drawn_elements = 0
         self.forced: list[Event] = []
         self.forced_draws: dict[int, Draw] = {}
         self.forced_elements = 0
-        self._laws: dict[tuple[object, str], Any] = {}
+        self._laws: dict[tuple[object, bytes], Any] = {}
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        handler = HANDLERS.get(func)
+        handler = HANDLERS.get(id(func))
         if handler is not None:
             return handler(self, func, args, kwargs)
         kind = kind_of(func)
@@ -184,7 +186,7 @@ class Recorder(UncompiledMode):
 
     def law(self, kind: Callable[..., Law], *numbers: complex) -> Law:
         """The law of that kind, one object for the same numbers, so that who has seen it need not look at it again."""
-        key = kind, repr(numbers)  # −0 and 0 are not the same, nor are 1 and 1.0
+        key = kind, marshal.dumps(numbers, 2)  # to the bit and the type: −0 and 0 are not the same, nor are 1 and 1.0
         found: Law | None = self._laws.get(key)
         if found is None:
             found = self._laws[key] = kind(*numbers)
@@ -203,7 +205,7 @@ class Recorder(UncompiledMode):
         draw = Draw(self.draws, numel, site)
         self.draws += 1
         self.drawn_elements += numel
-        self.events.append(Event("draw", shape, site))
+        self.events.append(as_event(("draw", shape, site)))
         return Drawn(draw, law, said or said_by(call, law), shape)
 
     def _absorbed(self, tensor: Tensor, site: Site, call: Call | None) -> bool:
@@ -350,4 +352,4 @@ class Recorder(UncompiledMode):
 
 
 Handler = Callable[[Recorder, Any, tuple[Any, ...], dict[str, Any]], Any]
-HANDLERS: dict[Any, Handler] = {}  # filled by _capture/handlers.py
+HANDLERS: dict[int, Handler] = {}  # by the operator's id, to hash which takes Python; filled by _capture/handlers.py

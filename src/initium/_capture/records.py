@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ class Event(NamedTuple):
     what: str
     shape: tuple[int, ...]
     site: Site
+
+
+as_event: Callable[[tuple[object, ...]], Event] = functools.partial(tuple.__new__, Event)  # a third of what Event(…) costs
 
 
 def covers(tensor: Tensor) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .._collector import uncollected
 from .._errors import ArgumentTypeError, PlanError
+from .._inventory import Inventory
 from .._plan import Plan
 from .._planner import seed_or_drawn
 from . import handlers as handlers  # they register themselves
@@ -78,7 +79,7 @@ def capture(
     (plan,) = captured.plans(copied=False)
     settle_loose_tensors(captured, on_meta=True)
     model = captured.models[0][1]
-    move_to_meta(model)
+    move_to_meta(captured.inventories[0])
     return model, plan
 
 
@@ -179,10 +180,11 @@ def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
             recorder.refresh(value)
         return value
 
-    for _, model in captured.models:
-        for module in model.modules():
-            for name, value in list(module.__dict__.items()):
-                if name in plain or value.__class__ in _NO_TENSORS:
+    for inv in captured.inventories:
+        for _, module in inv.modules:
+            for name in module.__dict__.keys() - plain:
+                value = module.__dict__[name]
+                if value.__class__ in _NO_TENSORS:
                     continue
                 if isinstance(value, Tensor):
                     module.__dict__[name] = settled(value)
@@ -192,21 +194,20 @@ def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
                             settled(part)
 
 
-def move_to_meta(model: nn.Module) -> None:
+def move_to_meta(inv: Inventory) -> None:
     """Put every parameter and buffer on meta; ties, attributes, strides and flags stay."""
-    made: dict[object, Tensor] = {}
-    for module in model.modules():
-        for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
-                if tensor is None or tensor.is_meta:
-                    continue
-                identity = _identity(tensor)
-                if identity not in made:
-                    made[identity] = _meta_like(tensor)
-                tensors[name] = made[identity]  # type: ignore[assignment]
+    made: dict[str, Tensor] = {}
+    for slot in inv.slots:
+        if slot.computed is not None:
+            continue
+        tensor = _meta_like(slot.tensor) if slot.tied_to is None else made[slot.tied_to]
+        tensors: dict[str, Any] = slot.module._buffers if slot.is_buffer else slot.module._parameters
+        tensors[slot.local] = made[slot.name] = tensor
 
 
 def _meta_like(tensor: Tensor) -> Tensor:
+    if tensor.is_meta:
+        return tensor
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     made: Tensor = empty
     if isinstance(tensor, nn.Parameter):
@@ -215,12 +216,6 @@ def _meta_like(tensor: Tensor) -> Tensor:
             made.__class__ = type(tensor)
     made.__dict__.update(tensor.__dict__)
     return made
-
-
-def _identity(tensor: Tensor) -> object:
-    """What two names of one tensor share."""
-    pointer = tensor.data_ptr() if tensor.layout is torch.strided and tensor.numel() else 0
-    return (pointer, tensor.dtype, tensor.shape, tensor.stride()) if pointer else id(tensor)
 
 
 def _name(fn: object) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -21,7 +23,10 @@ _TORCH_MODULES = _TORCH + os.path.join("nn", "modules") + os.sep
 _THIN = (os.path.join("transformers", "initialization.py"), os.path.join("timm", "layers", "weight_init.py"))
 
 _USER, _LIBRARY, _MODULE, _INIT, _WRAPPER, _BOUNDARY = range(6)
-_KIND: dict[int, tuple[int, CodeType]] = {}  # by the code's id, which the code itself keeps: to hash code is to read all of it
+# By the code's id, which `_KEPT` keeps its own: to hash code is to read all of it
+_KIND: dict[int, int] = {}
+_SITES: dict[tuple[int, int], Site] = {}  # and by the instruction: to find its line is to read a table
+_KEPT: list[CodeType] = []
 _COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 BOUNDARIES = frozenset({"run_constructor", "__enter__"})  # our functions above which nothing belongs to the model
 
@@ -52,35 +57,46 @@ class Call(NamedTuple):
         return self.frame.f_locals
 
 
+_as_call: Callable[[tuple[object, ...]], Call] = functools.partial(tuple.__new__, Call)  # a third of what Call(…) costs
+
+
 def look() -> tuple[Site, Call | None]:
     """The first line outside torch and thin wrappers, and the init function (torch's innermost, else the outermost wrapper) that it called."""
     frame: FrameType | None = sys._getframe(2)
-    site: Site | None = None
+    layer: FrameType | None = None
     call: Call | None = None
     while frame is not None:
         code = frame.f_code
-        known = _KIND.get(id(code))
-        if known is None:
-            known = _KIND[id(code)] = _kind_of(code), code
-        kind = known[0]
-        if kind == _USER or (kind == _WRAPPER and not code.co_name.endswith("_")):
-            return Site(_around(frame), frame.f_lineno), call
+        kind = _KIND.get(id(code))
+        if kind is None:
+            kind = _KIND[id(code)] = _kind_of(code)
+            _KEPT.append(code)
+        if kind == _USER:
+            return _site(frame), call
         if kind == _BOUNDARY:
             break
         if kind == _INIT:
-            if not code.co_name.startswith("_") and call is None:
-                call = Call(code.co_name, frame, True)
+            if call is None:
+                call = _as_call((code.co_name, frame, True))
         elif kind == _WRAPPER:
             # a wrapper of torch's function adds nothing; one with a law of its own is the call to show
-            if not code.co_name.startswith("_") and (call is None or not call.is_torch):
-                call = Call(code.co_name, frame, False)
-        elif kind == _MODULE and site is None:
-            site = Site(code, frame.f_lineno)
+            if call is None or not call.is_torch:
+                call = _as_call((code.co_name, frame, False))
+        elif kind == _MODULE and layer is None:
+            layer = frame
         frame = frame.f_back
-    if site is None:
-        here = sys._getframe(2)
-        site = Site(here.f_code, here.f_lineno)
-    return site, call
+    return _site(layer or sys._getframe(2)), call
+
+
+def _site(frame: FrameType) -> Site:
+    """Where a frame stands, one object for each place."""
+    key = id(frame.f_code), frame.f_lasti
+    found = _SITES.get(key)
+    if found is None:
+        found = Site(_around(frame), frame.f_lineno)
+        if found.code is frame.f_code:  # what a comprehension stands in is told by who called it
+            _SITES[key] = found
+    return found
 
 
 def _around(frame: FrameType) -> CodeType:
@@ -91,18 +107,20 @@ def _around(frame: FrameType) -> CodeType:
 
 
 def _kind_of(code: CodeType) -> int:
-    path = code.co_filename
+    path, name = code.co_filename, code.co_name
     if path == _TORCH_INIT:
-        return _INIT
+        return _LIBRARY if name.startswith("_") else _INIT
     if path.startswith(_TORCH_MODULES):
         return _MODULE
     if path.startswith(_TORCH):
         return _LIBRARY
     if path.startswith(_OURS):
-        return _BOUNDARY if code.co_name in BOUNDARIES else _LIBRARY
+        return _BOUNDARY if name in BOUNDARIES else _LIBRARY
     if path.startswith("<frozen") or path.endswith(_DECORATORS) or (path.startswith(_STDLIB) and "site-packages" not in path):
         return _LIBRARY
-    return _WRAPPER if path.endswith(_THIN) else _USER
+    if path.endswith(_THIN) and name.endswith("_"):
+        return _LIBRARY if name.startswith("_") else _WRAPPER
+    return _USER
 
 
 def shown_path(path: str) -> str:

@@ -153,7 +153,7 @@ class State:
 
     def __init__(self, under: State | None, view: View, what: What) -> None:
         self.under, self.view, self.what = under, view, what
-        random, undefined = _taint(what)
+        random, undefined = (True, False) if what.__class__ is Drawn else _taint(what)
         # whether draws, and whether unfilled memory, had a part in it
         self.what_undefined = undefined
         # elements written above the lowest write, counted as often as they were written
