@@ -37,29 +37,21 @@ class AddressSpace:
         return self._mapping, begin
 
 
-def blank(
-    shape: Sequence[int],
-    stride: Sequence[int] | None,
-    dtype: torch.dtype,
-    device: torch.device,
-    space: AddressSpace | None = None,
-) -> Tensor:
-    """A tensor of that shape and layout whose memory is not to be read; on meta where the system refuses the address space.
+def blank(shape: Sequence[int], stride: Sequence[int] | None, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor of that shape and layout (None is row-major) whose memory is not to be read."""
+    if device.type == "cpu" and math.prod(shape) * dtype.itemsize >= LARGE:
+        return from_address_space(
+            shape, stride, dtype, AddressSpace(0)
+        )  # its own: what is written there goes when the tensor does
+    if stride is None:
+        return torch.empty(tuple(shape), dtype=dtype, device=device)
+    return torch.empty_strided(tuple(shape), tuple(stride), dtype=dtype, device=device)
 
-    Args:
-        shape, stride: as torch takes them; None is row-major.
-        dtype, device: of the tensor.
-        space: where it is to lie; None is address space of its own, so that what is written there goes when the tensor does.
-    """
-    numel = math.prod(shape)
-    if device.type != "cpu" or numel * dtype.itemsize < LARGE:
-        if stride is None:
-            return torch.empty(tuple(shape), dtype=dtype, device=device)
-        return torch.empty_strided(tuple(shape), tuple(stride), dtype=dtype, device=device)
-    span = numel
-    if stride is not None:
-        span = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-    found = (space or AddressSpace(0)).take(span * dtype.itemsize)
+
+def from_address_space(shape: Sequence[int], stride: Sequence[int] | None, dtype: torch.dtype, space: AddressSpace) -> Tensor:
+    """A large tensor of that shape and layout (None is row-major); on meta where the system refuses the address space."""
+    span = math.prod(shape) if stride is None else 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    found = space.take(span * dtype.itemsize)
     if found is None:
         return torch.empty(tuple(shape), dtype=dtype, device="meta")
     flat = torch.frombuffer(found[0], dtype=dtype, count=span, offset=found[1])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import _laws as laws
 from .._programs import Program
-from .blank import LARGE, AddressSpace, blank
+from .blank import LARGE, AddressSpace, blank, from_address_space
 from .mode import HANDLERS, Handler, Recorder
 from .operators import kind_of, on_meta, tensors_in
 from .records import Event, covers, storage_of
@@ -41,19 +41,27 @@ def _skip_fill(kwargs: dict[str, Any]) -> bool:
 
 @_handles("empty.memory_format", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
 def _empty(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    like = args[0] if isinstance(args[0], Tensor) else None
     if _skip_fill(kwargs):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
-    tensor = _created(func, args, kwargs, like, mode.space)
+    if func is aten.empty.memory_format and kwargs.get("device") is not None and kwargs.get("memory_format") is None:
+        tensor = _row_major(args[0], kwargs, mode.space)
+    else:
+        tensor = _created(func, args, kwargs, args[0] if isinstance(args[0], Tensor) else None)
     if tensor.numel():
         record = mode._recorded(tensor)
         record.state, record.fresh, record.site = State(None, View.of(tensor), NOTHING), False, look()[0]
     return tensor
 
 
-def _created(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Tensor | None, space: AddressSpace | None = None
-) -> Tensor:
+def _row_major(size: list[int], kwargs: dict[str, Any], space: AddressSpace) -> Tensor:
+    """What ``torch.empty`` gives, where most parameters begin: by itself, which takes a third of its operator's time."""
+    dtype = kwargs.get("dtype") or torch.get_default_dtype()
+    if kwargs["device"].type != "cpu" or math.prod(size) * dtype.itemsize < LARGE:
+        return torch.empty(size, **kwargs)
+    return from_address_space(size, None, dtype, space)
+
+
+def _created(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], like: Tensor | None) -> Tensor:
     """An unfilled tensor of the shape that an operator would give, from address space where it is large."""
     size = (
         tuple(args[0])
@@ -63,11 +71,8 @@ def _created(
         else tuple(like.shape)
     )
     dtype = kwargs.get("dtype") or (like.dtype if like is not None else torch.get_default_dtype())
-    device = torch.device(kwargs.get("device") or (like.device if like is not None else "cpu"))
-    small = math.prod(size) * dtype.itemsize < LARGE or device.type != "cpu"
-    if func is aten.empty.memory_format and "device" in kwargs and kwargs.get("memory_format") is None:
-        # torch.empty is what func is, in a third of the time: so are those of _BY_NAME. It asks for the default device where none is said
-        return torch.empty(size, **kwargs) if small else blank(size, None, dtype, device, space)
+    device = kwargs.get("device") or (like.device if like is not None else torch.device("cpu"))
+    small = device.type != "cpu" or math.prod(size) * dtype.itemsize < LARGE
     name = func.overloadpacket.__name__
     if small and name.startswith(("empty", "new_empty")):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
@@ -78,7 +83,7 @@ def _created(
         stride = tuple(torch.empty_like(on_meta(like)).stride())
     elif kwargs.get("memory_format") not in (None, torch.preserve_format, torch.contiguous_format):
         stride = tuple(torch.empty(size, device="meta", memory_format=kwargs["memory_format"]).stride())
-    return blank(size, stride, dtype, device, space)
+    return blank(size, stride, dtype, device)
 
 
 @_handles("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
@@ -92,7 +97,7 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
         size = tuple(args[0]) if like is None else tuple(args[1]) if "new" in name else tuple(like.shape)
         small = math.prod(size) * 8 < SMALL
     if small:
-        tensor = (_BY_NAME.get(func, func) if "device" in kwargs else func)(*args, **kwargs)
+        tensor = (_BY_NAME.get(func, func) if kwargs.get("device") is not None else func)(*args, **kwargs)
     else:
         if "full" in name and kwargs.get("dtype") is None and like is None:
             kwargs = {**kwargs, "dtype": torch.full((), value).dtype}
@@ -103,6 +108,7 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
     return tensor  # type: ignore[no-any-return]
 
 
+# the functions themselves, for the same reason; where no device is said they would take the default one
 _BY_NAME: dict[Any, Callable[..., Tensor]] = {aten.zeros.default: torch.zeros, aten.ones.default: torch.ones}
 
 

@@ -136,6 +136,9 @@ def index_of(offset: int, strides: tuple[int, ...]) -> list[int]:
 
 def draws_in(root: State) -> Iterator[Draw]:
     """Every draw that had a part in a content, each once."""
+    if root.under is None and isinstance(root.what, Drawn):  # as most are
+        yield root.what.draw
+        return
     met: set[int] = set()
     found: set[int] = set()
     todo: list[State | What] = [root]

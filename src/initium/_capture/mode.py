@@ -94,9 +94,8 @@ class Recorder(UncompiledMode):
         """Record a write to the elements that a tensor shows."""
         if tensor.numel() == 0:
             return
-        record, view = self._recorded(tensor), View.of(tensor)
+        record, view, under = self._recorded(tensor), View.of(tensor), None
         if covers(tensor):
-            under = None
             self._overridden(record)
         else:
             under = record.state if record.state is not None else snapshot(tensor)

@@ -184,12 +184,13 @@ def settle_loose_tensors(captured: Captured, *, on_meta: bool) -> None:
         for _, module in inv.modules:
             for name in module.__dict__.keys() - plain:
                 value = module.__dict__[name]
-                if value.__class__ in _NO_TENSORS:
+                kind = type(value)  # not isinstance: that asks a value for its __class__, which may be slow to say
+                if kind in _NO_TENSORS:
                     continue
-                if isinstance(value, Tensor):
+                if issubclass(kind, Tensor):
                     module.__dict__[name] = settled(value)
-                elif type(value) in (list, tuple, dict) and value:
-                    for part in value.values() if isinstance(value, dict) else value:
+                elif kind in (list, tuple, dict) and value:
+                    for part in value.values() if kind is dict else value:
                         if isinstance(part, Tensor):
                             settled(part)
 
@@ -211,9 +212,7 @@ def _meta_like(tensor: Tensor) -> Tensor:
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     made: Tensor = empty
     if isinstance(tensor, nn.Parameter):
-        made = nn.Parameter(empty, tensor.requires_grad)
-        if type(tensor) is not nn.Parameter:
-            made.__class__ = type(tensor)
+        made = torch.Tensor._make_subclass(type(tensor), empty, tensor.requires_grad)
     made.__dict__.update(tensor.__dict__)
     return made
 

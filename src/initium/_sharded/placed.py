@@ -112,7 +112,7 @@ def reshard(model: nn.Module) -> None:
     """Put fully_shard's parameters back in place: after a forward pass the gathered copies may stand there, which come and go."""
     fsdp = sys.modules.get("torch.distributed.fsdp")
     sharded = getattr(fsdp, "FSDPModule", None)
-    if sharded is not None:
+    if sharded is not None and sharded.__subclasses__():  # fully_shard makes one of each class that it meets
         for module in model.modules():
             if isinstance(module, sharded):
                 module.reshard()
