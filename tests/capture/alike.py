@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from scipy import stats
 from torch import Tensor, nn
 
 import initium
+from initium import Plan
 
 _SAMPLE = 20_000
 _ALPHA = 1e-9  # the chance that one comparison of two samples of the same law fails
+
+
+class Holder(nn.Module):
+    """A model whose constructor is a function of it."""
+
+    def __init__(self, fill: Callable[[nn.Module], None]) -> None:
+        super().__init__()
+        fill(self)
+
+
+def planned(fill: Callable[[nn.Module], None]) -> Plan:
+    """The captured plan, after the built model was compared by law with the ordinary one, and by bits with the plan."""
+    torch.manual_seed(1)
+    _, plan = initium.capture(Holder, fill, seed=0)
+    built = initium.build(Holder, fill, seed=0)
+    assert differences(Holder(fill), built, plan) == []
+    tensors = {**dict(built.named_parameters()), **dict(built.named_buffers())}
+    for entry in plan.values():
+        if entry.kind not in ("tied", "derived") and tensors[entry.key].is_floating_point():
+            assert torch.equal(tensors[entry.key].detach().flatten(), plan.values(entry.name).to(entry.dtype)), entry.name
+    return plan
+
+
+def of(draw: Callable[[torch.Tensor], object], *shape: int) -> Plan:
+    """The plan of one parameter ``w`` of that shape that ``draw`` fills."""
+
+    def fill(module: nn.Module) -> None:
+        module.w = nn.Parameter(torch.empty(shape or (200, 300)))
+        with torch.no_grad():
+            draw(module.w)
+
+    return planned(fill)
 
 
 def differences(ordinary: nn.Module, built: nn.Module, plan: initium.Plan) -> list[str]:

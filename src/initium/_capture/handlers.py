@@ -227,7 +227,11 @@ def _copy_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     site, call = look()
     if not target.numel() or mode._absorbed(target, site, call):
         return target  # type: ignore[no-any-return]
-    record = mode._recorded(target)
+    record, held = mode._recorded(target), mode.record(source)
+    if record.state is None and (held is None or held.state is None):  # the memory of both says what they hold
+        func(*args, **kwargs)
+        record.site = site
+        return target  # type: ignore[no-any-return]
     if not mode.is_symbolic(source):
         mode.refresh(source)
         if covers(target) or record.state is None or not record.state.symbolic:
@@ -238,7 +242,6 @@ def _copy_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
         else:
             mode.write(target, Known(source.detach().expand(target.shape).to(target.dtype, copy=True)), site)
         return target  # type: ignore[no-any-return]
-    held = mode.record(source)
     assert held is not None
     assert held.state is not None
     mode.events.append(Event("copy", tuple(target.shape), site))

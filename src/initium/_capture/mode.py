@@ -24,7 +24,7 @@ from ..initializers import Initializer
 from .blank import AddressSpace, blank
 from .fold import FOLDABLE, WHOLE, folded, said_by, whole_initializer, whole_program
 from .homes import Homes, draws_in
-from .operators import Kind, at, kind_of, on_meta, tensors_in
+from .operators import Kind, at, kind_of, looks_like, on_meta, tensors_in
 from .programs import Translator
 from .records import Event, Record, as_event, covers, filled_below, is_covered, snapshot, storage_of
 from .sites import Call, Site, look
@@ -55,6 +55,7 @@ class Recorder(UncompiledMode):
         self.forced: list[Event] = []
         self.forced_draws: dict[int, Draw] = {}
         self.forced_elements = 0
+        self._shapes: dict[Any, Any] = {}
         self._laws: dict[tuple[object, bytes], Any] = {}
         self._whole: tuple[Any, int] | None = None  # the frame of orthogonal_ & co. whose inner writes are absorbed
 
@@ -123,12 +124,12 @@ class Recorder(UncompiledMode):
     def known(self, tensor: Tensor, site: Site | None) -> None:
         """The memory of this tensor now says what it holds."""
         record = self._recorded(tensor)
-        if site is not None:
-            if covers(tensor):
-                self._overridden(record)
-            record.site = site
         if record.state is not None:
+            if site is not None and covers(tensor):
+                self._overridden(record)
             record.state, record.fresh = None, True
+        if site is not None:
+            record.site = site
 
     def content(self, tensor: Tensor) -> Read | Known:
         """What a tensor holds now, as an argument of something that is not run."""
@@ -274,7 +275,7 @@ class Recorder(UncompiledMode):
                 self.write(target, what if what is not None else Result(done, item), site)  # type: ignore[arg-type]
             return kind.returned(args, kwargs)
         try:
-            shapes = func(*on_meta(args), **on_meta(kwargs))
+            shapes = self._on_meta(func, args, kwargs)
         except Exception:
             return self._run(func, args, kwargs, tensors, site)
         several = isinstance(shapes, (tuple, list))
@@ -294,6 +295,17 @@ class Recorder(UncompiledMode):
             for item, out in enumerate(outs)
         ]
         return type(shapes)(made) if several and type(shapes) in (tuple, list) else tuple(made) if several else made[0]
+
+    def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What an operator gives on meta, asked once for arguments that look alike: many of its answers are worked out in Python."""
+        key = func, looks_like(args), looks_like(kwargs)
+        try:
+            found = self._shapes.get(key)
+        except TypeError:  # an argument that cannot be hashed
+            return func(*on_meta(args), **on_meta(kwargs))
+        if found is None:
+            found = self._shapes[key] = func(*on_meta(args), **on_meta(kwargs))
+        return found
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor], site: Site) -> Any:
         """Run an operation that asks for values: they are drawn first."""

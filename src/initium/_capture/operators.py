@@ -32,15 +32,15 @@ class Kind(NamedTuple):
         return None if self.returns == 0 else targets[0] if self.returns == 1 else tuple(targets)
 
 
-_KINDS: dict[Any, Kind] = {}
+_KINDS: dict[int, tuple[Kind, Any]] = {}  # by the id of the operator, which is kept with it: to hash one takes Python
 
 
 def kind_of(func: Any) -> Kind:
     """The operator's kind, worked out once."""
-    found = _KINDS.get(func)
+    found = _KINDS.get(id(func))
     if found is None:
-        found = _KINDS[func] = _kind_of(func)
-    return found
+        found = _KINDS[id(func)] = _kind_of(func), func
+    return found[0]
 
 
 def _kind_of(func: Any) -> Kind:
@@ -96,3 +96,14 @@ def on_meta(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(on_meta(part) for part in value)
     return value
+
+
+def looks_like(value: Any) -> Any:
+    """All that ``on_meta`` keeps of a value, to be compared and hashed; what two calls give on meta is the same where this is."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype
+    if isinstance(value, dict):
+        return tuple((name, looks_like(part)) for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(looks_like(part) for part in value)
+    return type(value), value
