@@ -34,9 +34,10 @@ constexpr int32_t CANDIDATES = sizeof(candidates) / sizeof(candidates[0]);
 
 constexpr int64_t GRAIN = 1 << 15;  // elements that are worth a thread's asking for more
 constexpr int64_t LARGE = 1 << 20;  // elements that one thread takes at once where there is plenty for all
+constexpr int64_t PAGE = 1 << 21;  // bytes of a large page
+constexpr int64_t SIZE[INITIUM_DTYPES] = {4, 8, 2, 2, 4};
 
-// How much of a large job one thread takes: threads that write near each other wait for each other's pages of fresh memory, and
-// where those are large ones, both clear the same page.
+// How much of a large job one thread takes: threads that write near each other wait for each other's pages of fresh memory.
 int64_t grain_of(int64_t total, int threads) {
   const int64_t fair = total / (int64_t{8} * (threads > 0 ? threads : 1)) / GRAIN * GRAIN;
   return fair < GRAIN ? GRAIN : fair > LARGE ? LARGE : fair;
@@ -69,6 +70,17 @@ class Work {
     target_.fill[law.kind][law.dtype](job, law, part != nullptr ? *part : whole);
   }
 
+  // How many columns of a row one thread takes: to the end of a large page, where it takes one or more, for two threads that meet
+  // in a fresh one would both clear it.
+  int64_t columns_of(const initium_job &job) const {
+    if (job.width - column_ <= grain_) return job.width - column_;
+    const int64_t size = SIZE[laws_[job.law].dtype];
+    if (job.step != 1 || grain_ * size < PAGE) return grain_;
+    const char *end = static_cast<const char *>(job.out) + (row_ * job.row_step + column_ + grain_) * size;
+    const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(end) % PAGE) / size;
+    return beyond < grain_ ? grain_ - beyond : grain_;
+  }
+
   bool next(Take &take) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (job_ == count_) return false;
@@ -85,9 +97,9 @@ class Work {
       return true;
     }
     // rows together if they are short, a piece of one if they are long
-    const int64_t columns = job.width < grain_ ? job.width : grain_, rows = grain_ / columns;
-    take.storage = {row_, rows < job.rows - row_ ? rows : job.rows - row_, column_,
-                    columns < job.width - column_ ? columns : job.width - column_};
+    const int64_t columns = columns_of(job), fitting = columns == job.width ? grain_ / columns : 1;
+    const int64_t rows = fitting < job.rows - row_ ? fitting : job.rows - row_;
+    take.storage = {row_, rows, column_, columns};
     take.part = &take.storage;
     take.last = job_ + 1;
     column_ += columns;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -232,6 +233,26 @@ def test_where_no_large_pages_are_to_be_had_the_values_are_the_same(monkeypatch:
     for refusing in (None, lambda begin, length, advice: -1):
         monkeypatch.setattr(pages, "_madvise", lambda refusing=refusing: refusing)
         assert torch.equal(initium.build(nn.Linear, 2048, 2048, seed=0).weight, expected.weight)
+
+
+@pytest.mark.parametrize(("wait", "asked"), [(0.0, 5), (0.002, 3)])
+def test_large_pages_are_not_asked_for_any_more_where_they_are_slow_to_come(
+    monkeypatch: pytest.MonkeyPatch, wait: float, asked: int
+) -> None:
+    calls: list[int] = []
+
+    def advise(begin: int, length: int, advice: int) -> int:
+        calls.append(advice)
+        if advice == pages._POPULATE:
+            time.sleep(wait)
+        return 0
+
+    monkeypatch.setattr(pages, "_madvise", lambda: advise)
+    monkeypatch.setattr(pages, "_ADVICE", 14)
+    monkeypatch.setattr(pages, "_SLOW", 0.001 if wait else 1.0)  # a fast one may be held up by others
+    initium.build(lambda: nn.Sequential(*(nn.Linear(1024, 1024, bias=False) for _ in range(5))), seed=0)
+    assert calls.count(14) == asked
+    assert calls.count(pages._POPULATE) == 3
 
 
 class Wrapped(Tensor):

@@ -21,7 +21,7 @@ from .._recipe import recipe as recipe_of
 from .._rules import Rule, unmatched
 from .blank import LARGE
 from .mode import READ_LIMIT
-from .pages import ask_for_large_pages
+from .pages import LargePages
 from .rows import Captured
 from .run import Terms, captured_run, settle_loose_tensors
 
@@ -140,6 +140,7 @@ def _allocate(model: nn.Module, device: torch.device | None, dtype: torch.dtype 
     """Memory for every tensor that is on meta, in address space only, or not as it is to be; parameters stay the same objects."""
     with torch.no_grad():
         done: set[int] = set()
+        pages = LargePages()
         for module in model.modules():
             for tensors in (module._parameters, module._buffers):
                 for _name, tensor in tensors.items():
@@ -147,7 +148,7 @@ def _allocate(model: nn.Module, device: torch.device | None, dtype: torch.dtype 
                         continue
                     done.add(id(tensor))
                     fresh = _fresh(tensor, device, dtype)
-                    ask_for_large_pages(tensor if fresh is None else fresh)
+                    pages.ask_for(tensor if fresh is None else fresh)
                     if fresh is None:
                         continue
                     if tensor.is_meta:
