@@ -2,7 +2,8 @@
 
     python benchmarks/capture.py [--quick]
 
-Pairs, in turn, medians. *meta*: the same constructor under ``torch.device("meta")``; capture is to take 1.5 times that and 50 ms at most.
+Pairs, in turn, medians of nine captures and of three builds. *meta*: the same constructor under ``torch.device("meta")``; capture is to
+take 1.5 times that and 50 ms at most.
 *giants*: full-size configurations of transformers, in a process of their own each, with the memory that is resident at most.
 *build*: against the model's own constructor, and against ``torch.empty`` and ``fill_`` of the same bytes, the limit, all of them on pages
 fresh from the system; *peak*: memory above what there was before, over the model's size.
@@ -94,7 +95,7 @@ def capture_line(name: str, make: Make) -> None:
     make_capture = lambda: initium.capture(make, seed=0)  # noqa: E731
     _, plan = make_capture()
     elements = sum(torch.Size(entry.shape).numel() for entry in plan.values() if entry.kind != "tied")
-    meta, ours = in_turn(lambda: on_meta(make), make_capture)
+    meta, ours = in_turn(lambda: on_meta(make), make_capture, rounds=9)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"| {name} | {elements / 1e9:,.2f} G | {meta:.3f} s | {ours:.3f} s | {(ours - 0.05) / meta:.2f} | {peak:.2f} GB |")
 
