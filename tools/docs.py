@@ -28,12 +28,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))  # mkdocs loads this file by its path
+from docstrings import as_markdown, documented, first_paragraph, signature  # noqa: E402
+
 API = ROOT / "docs" / "api.md"
 FAMILIES = ROOT / "docs" / "recipes"
 INITIALIZERS = ROOT / "docs" / "initializers"
 FIGURES = ROOT / "docs" / "figures"
 BLOCK = re.compile(r"(<!-- (output|varies|file|table): (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-SECTION = re.compile(r"^(Use when|Not when|Args|Returns|Raises|Example|Source|References|Differs from torch):\s*(.*)$")
 WIDTH = 120
 
 
@@ -98,7 +100,7 @@ def table_initializers() -> str:
         fields = [field for field in dataclasses.fields(cls) if not field.name.endswith("_axes")]  # type: ignore[arg-type]
         shown = ", ".join(f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}" for f in fields)
         page = f"initializers/{cls.__module__.rpartition('.')[2].replace('_', '-')}.md#{cls.__name__.lower()}"
-        rows.append((f"[`{cls.__name__}({shown})`]({page})", f"`{name}`", _first(cls.__doc__)))
+        rows.append((f"[`{cls.__name__}({shown})`]({page})", f"`{name}`", first_paragraph(cls.__doc__)))
     return markdown(("initializer", "in a text recipe", "what a tensor gets"), rows)
 
 
@@ -160,7 +162,6 @@ def _audited_example(code: str) -> str:
 
 def table_audited_models() -> str:
     """What the audit found in released models, by tools/audit_table.py."""
-    sys.path.insert(0, str(ROOT / "tools"))
     import audit_table
 
     return audit_table.table()
@@ -201,11 +202,6 @@ def table_fans() -> str:
     return markdown(("module", "weight", "from the shape (torch): in, out", "from the module (initium)"), rows)
 
 
-def _first(doc: str | None) -> str:
-    """The first paragraph of a docstring, as Markdown."""
-    return " ".join(inspect.cleandoc(doc or "").split("\n\n")[0].split()).replace("``", "`")
-
-
 def api() -> str:
     """The API page: every public name with its signature and docstring.
 
@@ -230,60 +226,8 @@ def api() -> str:
     ]
     for title, members in groups.items():
         parts.append(f"## {title}")
-        parts += [_documented(name, getattr(initium, name)) for name in members]
+        parts += [documented(name, getattr(initium, name)) for name in members]
     return "\n\n".join(parts) + "\n"
-
-
-def _documented(name: str, thing: object) -> str:
-    text = f"### {name}\n\n```python\n{name}{_signature(thing)}\n```\n\n{as_markdown(inspect.getdoc(thing) or '')}"
-    if inspect.isclass(thing):
-        for method, function in vars(thing).items():
-            if inspect.isfunction(function) and not method.startswith("_") and function.__doc__:
-                text += f"\n\n**{name}.{method}** `{_signature(function)}`\n\n{as_markdown(inspect.getdoc(function) or '')}"
-    return text
-
-
-def _signature(thing: object) -> str:
-    try:
-        signature = inspect.signature(thing)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return ""
-    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values() if p.name != "self"]
-    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
-
-
-def as_markdown(doc: str) -> str:
-    """A docstring with Args, Returns, Raises and Example sections, as Markdown."""
-    out: list[str] = []
-    inside = ""
-    for line in doc.replace("``", "`").splitlines():
-        found = SECTION.match(line)
-        if found:
-            _close(out, inside)
-            inside = found.group(1)
-            said = found.group(2)  # a sentence goes on below it, a list stands apart
-            out += ["", "```python"] if inside == "Example" else ["", f"*{inside}*: {said}".rstrip(), *([] if said else [""])]
-        elif inside == "Example" and (line.startswith("    ") or not line.strip()):
-            out.append(line[4:])
-        elif inside in ("Args", "Raises") and re.match(r"    [\w, *]+: ", line):
-            said, _, rest = line.strip().partition(": ")
-            out.append(f"- `{said}`: {rest}")
-        elif line.startswith("    ") and inside:
-            out.append(f"  {line.strip()}")
-        else:
-            if line.strip() or inside == "Example":
-                _close(out, inside)
-                inside = ""
-            out.append(line)
-    _close(out, inside)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).strip()
-
-
-def _close(out: list[str], inside: str) -> None:
-    if inside == "Example":
-        while out and not out[-1].strip():
-            out.pop()
-        out += ["```", ""]
 
 
 def families() -> dict[Path, str]:
@@ -324,7 +268,7 @@ def initializer_pages() -> dict[Path, str]:
     for name, cls in _initializers():
         path = INITIALIZERS / f"{cls.__module__.rpartition('.')[2].replace('_', '-')}.md"
         title = f"# {path.stem.replace('-', ' ')}\n\nMade by `tools/docs.py` from the docstrings.\n"
-        text = f"{made.get(path, title)}\n## {cls.__name__}\n\n```python\n{cls.__name__}{_signature(cls)}\n```\n\n"
+        text = f"{made.get(path, title)}\n## {cls.__name__}\n\n```python\n{cls.__name__}{signature(cls)}\n```\n\n"
         said = f"In a text recipe it is called `{name}`."
         picture = _picture("initializers", name)
         made[path] = text + "\n\n".join(filter(None, (said, as_markdown(inspect.getdoc(cls) or ""), picture))) + "\n"
@@ -347,7 +291,6 @@ def _picture(kind: str, name: str) -> str:
 @functools.cache
 def figures() -> dict[Path, Any]:
     """The picture of every recipe and initializer, from weights drawn now: SVG text and caption by file."""
-    sys.path.insert(0, str(ROOT / "tools"))
     import figures_initializers
     import figures_recipes
     import torch
