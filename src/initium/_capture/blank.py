@@ -40,9 +40,8 @@ class AddressSpace:
 def blank(shape: Sequence[int], stride: Sequence[int] | None, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A tensor of that shape and layout (None is row-major) whose memory is not to be read."""
     if device.type == "cpu" and math.prod(shape) * dtype.itemsize >= LARGE:
-        return from_address_space(
-            shape, stride, dtype, AddressSpace(0)
-        )  # its own: what is written there goes when the tensor does
+        alone = AddressSpace(0)  # what is written there goes when the tensor does
+        return from_address_space(shape, stride, dtype, alone)
     if stride is None:
         return torch.empty(tuple(shape), dtype=dtype, device=device)
     return torch.empty_strided(tuple(shape), tuple(stride), dtype=dtype, device=device)

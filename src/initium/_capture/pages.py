@@ -17,10 +17,8 @@ _WORTH = 1 << 22  # bytes: a tensor of that size has at least one large page in 
 _LARGE_PAGE = 1 << 21
 _ADVICE: Any = getattr(mmap, "MADV_HUGEPAGE", None)  # where Python knows it, the system does
 _POPULATE = 23  # MADV_POPULATE_WRITE, Linux 5.14, which Python has no name for
-_TRIED, _SLOW = (
-    3,
-    1e-3,
-)  # seconds: a page takes 0.3 ms to clear, and 1.1 ms by 4 kB; 3 ms where a virtual machine's host has to find it
+_TRIED = 3  # pages that are timed
+_SLOW = 1e-3  # seconds: one takes 0.3 ms to clear, and 1.1 ms by 4 kB; 3 ms where a virtual machine's host has to find it
 
 
 class LargePages:
