@@ -22,6 +22,7 @@ LAYERS = [
         "_errors",
         "_uncompiled",
         "_collector",
+        "_tuples",
         "_plugins",
         "_files",
         "_grouping",

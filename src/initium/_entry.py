@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 
 from ._programs import Program, is_random
+from ._tuples import from_fields
 from .initializers import Initializer
 
 KINDS = ("drawn", "constant", "derived", "kept", "tied", "undefined")
@@ -68,7 +67,7 @@ class Row(NamedTuple):
     persistent: bool = True  # a state_dict has it
 
 
-as_row: Callable[[tuple[object, ...]], Row] = functools.partial(tuple.__new__, Row)  # Row(*fields) at a third of the time
+as_row = from_fields(Row)
 
 
 @dataclass(frozen=True)

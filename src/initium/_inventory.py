@@ -6,8 +6,7 @@ for its spelling. The key is the tensor's own state_dict key.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +21,7 @@ from ._parametrized import Computed, computed_weights
 from ._sharded.computed import shard_aware
 from ._sharded.placed import reshard
 from ._tensors import address, why_flat, why_placeholder, why_unreadable
+from ._tuples import from_fields
 
 # class -> (the child that it wraps, whether that child's name stands in the state_dict's keys)
 _WRAPPERS = {
@@ -103,7 +103,7 @@ class Slot(NamedTuple):
         return self.layout.role
 
 
-_as_slot: Callable[[tuple[object, ...]], Slot] = functools.partial(tuple.__new__, Slot)  # a third of what Slot(…) costs
+_as_slot = from_fields(Slot)
 
 
 @dataclass(frozen=True)

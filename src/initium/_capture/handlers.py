@@ -108,7 +108,7 @@ def _constant(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str
     return tensor  # type: ignore[no-any-return]
 
 
-# the functions themselves, for the same reason; where no device is said they would take the default one
+# torch's own functions, faster than their operators as well; where no device is said they would take the default one
 _BY_NAME: dict[Any, Callable[..., Tensor]] = {aten.zeros.default: torch.zeros, aten.ones.default: torch.ones}
 
 
@@ -228,22 +228,16 @@ def _copy_(mode: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     if not target.numel() or mode._absorbed(target, site, call):
         return target  # type: ignore[no-any-return]
     record, held = mode._recorded(target), mode.record(source)
-    if record.state is None and (held is None or held.state is None):  # the memory of both says what they hold
-        func(*args, **kwargs)
-        record.site = site
-        return target  # type: ignore[no-any-return]
-    if not mode.is_symbolic(source):
+    if held is None or held.state is None or not held.state.symbolic:
         mode.refresh(source)
-        if covers(target) or record.state is None or not record.state.symbolic:
-            if not covers(target):
+        if record.state is None or not record.state.symbolic or covers(target):
+            if record.state is not None and not covers(target):
                 mode.refresh(target)
             func(*args, **kwargs)
             mode.known(target, site)
         else:
             mode.write(target, Known(source.detach().expand(target.shape).to(target.dtype, copy=True)), site)
         return target  # type: ignore[no-any-return]
-    assert held is not None
-    assert held.state is not None
     mode.events.append(Event("copy", tuple(target.shape), site))
     what = reading(held.state, View.of(source.detach().expand(target.shape)))
     if source.dtype != target.dtype and isinstance(what, (Read, Result)):

@@ -95,8 +95,9 @@ class Recorder(UncompiledMode):
         """Record a write to the elements that a tensor shows."""
         if tensor.numel() == 0:
             return
-        record, view, under = self._recorded(tensor), View.of(tensor), None
+        record, view = self._recorded(tensor), View.of(tensor)
         if covers(tensor):
+            under = None
             self._overridden(record)
         else:
             under = record.state if record.state is not None else snapshot(tensor)

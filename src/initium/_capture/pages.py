@@ -30,12 +30,14 @@ class LargePages:
 
     def ask_for(self, tensor: Tensor) -> None:
         """Tell the system that a tensor's memory is wanted in large pages, where that pays; nothing else changes."""
-        if tensor.device.type != "cpu" or tensor.nbytes < _WORTH or not address(tensor):  # a wrapper's memory is not its own
+        if self._advise is None or tensor.device.type != "cpu" or tensor.nbytes < _WORTH:
+            return
+        if not address(tensor):  # a wrapper's memory is not its own
             return
         storage = tensor.untyped_storage()
         begin = -(-storage.data_ptr() // _LARGE_PAGE) * _LARGE_PAGE
         end = (storage.data_ptr() + storage.nbytes()) // _LARGE_PAGE * _LARGE_PAGE
-        if self._advise is None or begin >= end or self._advise(begin, end - begin, _ADVICE) != 0:  # the kernel has none
+        if begin >= end or self._advise(begin, end - begin, _ADVICE) != 0:  # the kernel has none
             return
         if len(self._tried) < _TRIED:
             start = time.perf_counter()

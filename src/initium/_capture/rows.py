@@ -313,9 +313,9 @@ def _lost(site: Site, what: What) -> str:
     """A write that another one covered, in words."""
     text = ""
     if isinstance(what, Drawn):
-        shown = what.said or (
-            None if isinstance(what.law, Cut) else initializer_of(what.law)
-        )  # to settle a cut takes a millisecond
+        shown = what.said
+        if shown is None and not isinstance(what.law, Cut):  # to settle a cut takes a millisecond
+            shown = initializer_of(what.law)
         text = str(shown) if shown is not None else "trunc_normal"
     elif isinstance(what, Fill):
         text = str(initializer_of(laws.Constant(what.value)))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from .._laws import Law
 from .._stream import Key
+from .._tuples import from_fields
 
 
 class Job(NamedTuple):
@@ -31,7 +31,7 @@ class Job(NamedTuple):
     stride: int = 0
 
 
-as_job: Callable[[tuple[object, ...]], Job] = functools.partial(tuple.__new__, Job)  # Job(*all five) at a third of the time
+as_job = from_fields(Job)
 
 
 @dataclass(eq=False)
