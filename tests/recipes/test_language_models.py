@@ -6,12 +6,10 @@ import math
 
 import pytest
 import torch
+from shapes import FF, THREE, VOCAB, D, FeedForward, L
 from torch import nn
 
 import initium
-
-D, FF, L, VOCAB = 64, 96, 4, 50
-THREE = 0.9865783925581086  # the std of a standard normal cut at ±3
 
 
 def block(**children: nn.Module) -> type[nn.Module]:
@@ -80,12 +78,6 @@ class Attention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.wq, self.wk, self.wv, self.wo = nn.Linear(D, D), nn.Linear(D, D // 2), nn.Linear(D, D // 2), nn.Linear(D, D)
-
-
-class FeedForward(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.w1, self.w2, self.w3 = nn.Linear(D, FF, bias=False), nn.Linear(FF, D, bias=False), nn.Linear(D, FF, bias=False)
 
 
 class TransformerBlock(nn.Module):
